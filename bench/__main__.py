@@ -1,0 +1,43 @@
+"""``python -m bench COMMAND``: measures the distributor. The last line is JSON with ``--json``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import Final
+
+COMMANDS: Final = {
+    "core": "decisions/s of the core alone, and its memory",
+    "load": "the running daemon beside a bare bridge on the same broker",
+    "crash": "kill -9 of the daemon under load",
+    "faults": "broker gone, daemon stopped, disk full: is anything lost?",
+    "recovery": "the time to start with many open leads",
+    "scrape": "how long a scrape holds up the loop",
+    "fsync": "what the disk costs",
+}
+"""Each is a module of this package with ``arguments(parser)`` and ``run(args) -> exit code``."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one bench; only its own module is imported."""
+    given = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    wanted = next((word for word in given if not word.startswith("-")), "")
+    for name, about in COMMANDS.items():
+        sub = commands.add_parser(name, help=about, description=about)
+        sub.add_argument("--json", action="store_true", help="end with one JSON object")
+        if name == wanted:
+            module = importlib.import_module(f"bench.{name}")
+            module.arguments(sub)
+    args = parser.parse_args(given)
+    code: int = module.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

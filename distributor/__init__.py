@@ -1,0 +1,3 @@
+"""A throughput-aware lead distribution daemon."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,100 @@
+"""What scrapes and requests see of the running engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from distributor.core.state import State
+    from distributor.delivery.outbox import Outbox
+    from distributor.domain.rep import Rep
+
+
+class EngineCensus:
+    """The ``Census`` of ``observe``, read from the engine's state when it is asked."""
+
+    def __init__(
+        self, state: State, outbox: Outbox, store_path: Path, now_ns: Callable[[], int]
+    ) -> None:
+        self._state = state
+        self._outbox = outbox
+        self._path = store_path
+        self._now_ns = now_ns
+
+    def leads_in_state(self) -> Mapping[str, int]:
+        return {str(state): count for state, count in self._state.ledger.counts.items()}
+
+    def conservation_difference(self) -> int:
+        return self._state.ledger.difference
+
+    def pools(self) -> Iterable[tuple[str, int, float]]:
+        now_ns = self._now_ns()
+        for pool in self._state.pools.values():
+            oldest = pool.oldest_clock_ns()
+            yield pool.plan.id, pool.waiting, 0.0 if oldest is None else (now_ns - oldest) / 1e9
+
+    def reps(self) -> Iterable[Rep]:
+        return [rep for rep in self._state.reps.values() if rep.listed]
+
+    def exceptions(self) -> Iterable[tuple[str, int, float]]:
+        now_ns = self._now_ns()
+        cases: dict[str, list[int]] = {}
+        for key in self._state.desk:
+            lead = self._state.leads[key]
+            cases.setdefault(lead.reason, []).append(lead.since_ns)
+        return [(kind, len(at), (now_ns - min(at)) / 1e9) for kind, at in sorted(cases.items())]
+
+    def outbox(self) -> Iterable[tuple[str, int, float]]:
+        for target in self._outbox.targets:
+            yield target, self._outbox.depth(target), self._outbox.oldest_age(target)
+
+    def store_bytes(self) -> int:
+        total = 0
+        for suffix in ("", "-wal"):
+            try:
+                total += self._path.with_name(self._path.name + suffix).stat().st_size
+            except OSError:
+                continue
+        return total
+
+    def now_ns(self) -> int:
+        return self._now_ns()
+
+
+def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, Any]:
+    """A rep as the contract shows it: state, pipeline, flow with its reason and what restores it."""
+    paused = rep.paused_until_ns > now_ns
+    flow = 0.0 if paused else rep.flow.value
+    reason = "paused" if paused else rep.flow.reason
+    because = rep.pause_reason if paused else rep.flow.because
+    restores = "a supervisor resumes the rep" if paused else rep.flow.restores
+    return {
+        "id": rep.id,
+        "name": rep.name,
+        "team": rep.team,
+        "skills": list(rep.skills),
+        "state": "paused" if paused else rep.state,
+        "presence": rep.state,
+        "state_since": rfc3339(rep.since_ns) if rep.since_ns else None,
+        "flow": flow,
+        "reason": reason,
+        "because": because,
+        "restores": restores,
+        "held_back_since": rfc3339(rep.flow.since_ns) if flow < 1 and rep.flow.since_ns else None,
+        "window": rep.window,
+        "inflight": len(rep.open),
+        "uncontacted": rep.uncontacted,
+        "leads": list(rep.open),
+        "assignments": rep.assignments,
+        "contacts": rep.contacts,
+        "contacts_on_time": rep.contacts_on_time,
+        "override": rep.override,
+        "override_until": _until(rep.override_until_ns, rfc3339),
+    }
+
+
+def _until(at_ns: int, rfc3339: Callable[[int], str]) -> str | None:
+    return rfc3339(at_ns) if 0 < at_ns < 2**61 else None

@@ -1,0 +1,357 @@
+"""The daemon: every service, started from the store outwards and stopped from the inlet inwards."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from distributor import __version__
+from distributor.app.census import EngineCensus, rep_view
+from distributor.app.links import BrokerSide, DialerSide
+from distributor.app.policies import Policies
+from distributor.app.recovery import Recovered, recover
+from distributor.app.web import WebSide
+from distributor.delivery.messages import Routes, compose, rfc3339
+from distributor.delivery.outbox import Outbox
+from distributor.domain.events import DeliveryFailed, Event, FloorChanged, Started, TargetChanged
+from distributor.errors import StoreFailed
+from distributor.intake.directory import Directory
+from distributor.observe.exposition import Exposition
+from distributor.observe.logs import lead_lines
+from distributor.observe.loop_lag import watch_loop_lag
+from distributor.observe.metrics import Metrics
+from distributor.runtime.clock import Clock, entropy, new_salt
+from distributor.runtime.dispatcher import Dispatcher, Hooks
+from distributor.runtime.inbox import Inbox, Submission
+from distributor.runtime.quarantine import Quarantine
+from distributor.settings import Settings, to_floor
+from distributor.store.reader import StoreReader
+from distributor.store.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from distributor.core.engine import Engine
+    from distributor.domain.decisions import Decision
+    from distributor.domain.journal import CommitStats, Entry
+    from distributor.domain.messages import Outgoing
+
+log = structlog.get_logger(__name__)
+
+FLUSH_SECONDS = 2.0
+"""How long an orderly stop waits until what is committed has left; the rest stays in the outbox."""
+
+
+class Daemon:
+    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``."""
+
+    engine: Engine
+    store: SQLiteStore
+    outbox: Outbox
+    metrics: Metrics
+    dispatcher: Dispatcher
+    recovered: Recovered
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.inbox = Inbox()
+        self.broker: BrokerSide | None = None
+        self.dialers: DialerSide | None = None
+        self.web: WebSide | None = None
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._dispatching: asyncio.Task[None] | None = None
+        self._directory = _directory(settings)
+        self._routes = _routes(settings)
+
+    # -- start ---------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover, open the ways out, then the ways in. Raises ``StoreFailed``, ``BadConfig`` (a
+        template, a port in use) before anything was taken in."""
+        store = self.settings.store
+        self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
+        try:
+            await self._recover()
+            self._observe()
+            await self._open_exits()
+            self._dispatch()
+            await self._abandon_strangers()
+            await self._open_entrances()
+        except BaseException:
+            await self._abandon()
+            raise
+        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
+
+    async def _recover(self) -> None:
+        self.recovered = await recover(self.store, Policies())
+        self.engine = self.recovered.engine
+        self.engine.resume()
+
+    def _observe(self) -> None:
+        settings = self.settings
+        floor = to_floor(settings)
+        vendors = [vendor.id for vendor in settings.vendors]
+        self.metrics = Metrics(floor, vendors, settings.metrics.per_rep)
+        self.metrics.reloaded(True, self.clock.now_ns())
+
+    async def _open_exits(self) -> None:
+        targets = [dialer.id for dialer in self.settings.dialers]
+        if self.settings.mqtt is not None:
+            targets.insert(0, "mqtt")
+        self.outbox = Outbox(
+            targets,
+            self.store.pending,
+            self.clock.now_ns,
+            on_settlement=lambda: self.dispatcher.settle_soon(),
+            on_result=self.metrics.delivered,
+            on_dead=self._given_up,
+        )
+        self.metrics.targets(targets)
+        await self.outbox.load()
+        census = EngineCensus(self.engine.state, self.outbox, self.store.path, self.clock.now_ns)
+        self._census = census
+        self.exposition = Exposition(self.metrics, census)
+        self.dialers = DialerSide(self.settings, self.outbox, self.clock, self.mark_target)
+        if self.settings.mqtt is not None:
+            self.broker = BrokerSide(self.settings.mqtt, self)
+
+    def _dispatch(self) -> None:
+        hooks = Hooks(
+            now_ns=self.clock.now_ns,
+            compose=self._compose,
+            send=self.outbox.add,
+            settlements=self.outbox.take_settlements,
+            committed=self._committed,
+            decided=self.metrics.decided,
+            late=self.metrics.timer_lateness,
+            acked=self.metrics.acked,
+        )
+        self.dispatcher = Dispatcher(
+            self.engine,
+            self.store,
+            self.inbox,
+            hooks,
+            epoch=self.store.epoch,
+            next_outbox_id=self.store.next_outbox_id,
+            quarantine=Quarantine(self.store.path.with_suffix(".quarantine.jsonl")),
+        )
+        self._floor_sent = to_floor(self.settings)
+        self.inbox.push(Submission(self._first_events()))
+        self._dispatching = self._serve(self.dispatcher.run(), "dispatcher")
+        self._serve(self.outbox.run(), "outbox")
+        self._serve(watch_loop_lag(self.metrics.loop_lag), "loop lag")
+
+    def _first_events(self) -> list[Event]:
+        """What every start tells the engine: a new epoch, the floor if it changed, the targets."""
+        events: list[Event] = [Started(self.store.epoch, __version__, new_salt())]
+        floor = to_floor(self.settings)
+        if floor != self.engine.state.floor:
+            events.append(FloorChanged(floor))
+        known = {dialer.id for dialer in self.settings.dialers}
+        for target in sorted(self.engine.state.targets_down):
+            if target in known or (target == "mqtt" and self.settings.mqtt is None):
+                events.append(TargetChanged(target, True, "the daemon started"))
+        if self.settings.mqtt is not None and "mqtt" not in self.engine.state.targets_down:
+            events.append(TargetChanged("mqtt", False, "not connected yet"))
+        return events
+
+    async def _open_entrances(self) -> None:
+        if self.dialers is not None:
+            for coroutine in await self.dialers.services():
+                self._serve(coroutine, "webhook")
+        if self.broker is not None:
+            for coroutine in self.broker.services():
+                self._serve(coroutine, "mqtt")
+        if self.settings.http is not None:
+            self.web = WebSide(self)
+            await self.web.start()
+
+    def _serve(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task.add_done_callback(self._service_ended)
+        self._tasks.append(task)
+        return task
+
+    def _service_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.failed.done():
+            return
+        error = task.exception()
+        if error is not None:
+            self.failed.set_result(error)
+
+    async def _abandon_strangers(self) -> None:
+        """Give up what waits for a dialer that is no longer configured: its leads go on elsewhere."""
+        for target in await self.store.outbox_targets():
+            if target in self.outbox.targets:
+                continue
+            reason = f"dialer {target} is no longer configured"
+            messages = await self.outbox.abandon(target, reason)
+            log.error("outbox_abandoned", target=target, messages=len(messages), reason=reason)
+            for message in messages:
+                if message.kind == "assign":
+                    failed = DeliveryFailed(message.message_id, reason, hold=False)
+                    self.inbox.push(Submission([failed]))
+
+    def _given_up(self, message: Outgoing, error: str) -> None:
+        """A dialer refused an assignment for good: a human decides about the lead."""
+        if message.kind == "assign" and self.inbox.open:
+            failed = DeliveryFailed(message.message_id, f"{message.target}: {error}", hold=True)
+            self.inbox.push(Submission([failed]))
+
+    # -- what the loop hands on ----------------------------------------------------------------
+
+    def _compose(self, decisions: Sequence[Decision], at_ns: int) -> list[Outgoing]:
+        return compose(decisions, self.engine.state.leads, self._routes, at_ns)
+
+    def _committed(self, entries: Sequence[Entry], stats: CommitStats) -> None:
+        self.metrics.commit(stats)
+        lead_of = self.engine.state.leads.get
+        for entry in entries:
+            self.metrics.project(entry, lead_of)
+        if self.settings.log.level in ("debug", "info"):
+            for entry in entries:
+                for line in lead_lines(entry):
+                    log.info("assigned", **line)
+
+    def mark_target(self, target: str, up: bool, reason: str) -> None:
+        """A dialer stopped or began to take messages: the core learns it like everything else."""
+        if self.inbox.open:
+            self.inbox.push(Submission([TargetChanged(target, up, reason)]))
+
+    async def scrape(self, *, compressed: bool) -> bytes:
+        """The metrics as text."""
+        if self.broker is not None:
+            self.metrics.link_totals("mqtt", self.broker.totals())
+        if self.inbox.refused:
+            self.metrics.count("intake_refused_total", "http", amount=self.inbox.refused)
+            self.inbox.refused = 0
+        return await self.exposition.render(compressed=compressed)
+
+    # -- what entrances ask --------------------------------------------------------------------
+
+    def directory(self) -> Directory:
+        """Vendors and reps of the settings in force."""
+        return self._directory
+
+    def reps(self) -> list[dict[str, Any]]:
+        """Every rep as the contract shows it."""
+        now_ns = self.clock.now_ns()
+        reps = self.engine.state.reps.values()
+        return [rep_view(rep, now_ns, rfc3339) for rep in reps if rep.listed]
+
+    def rep(self, rep_id: str) -> dict[str, Any] | None:
+        """One rep as the contract shows it."""
+        rep = self.engine.state.reps.get(rep_id)
+        if rep is None or not rep.listed:
+            return None
+        return rep_view(rep, self.clock.now_ns(), rfc3339)
+
+    def health(self) -> list[str]:
+        """Reasons why this process should be replaced."""
+        problems = []
+        if self.failed.done():
+            problems.append(f"a service ended: {self.failed.result()}")
+        if self.engine.state.ledger.difference:
+            problems.append(f"the ledger is off by {self.engine.state.ledger.difference} leads")
+        return problems
+
+    def ready(self) -> list[str]:
+        """Reasons why no leads should be sent here now."""
+        problems = self.health()
+        if not self.inbox.open:
+            problems.append("stopping")
+        if self.broker is not None and self.broker.problem:
+            problems.append(self.broker.problem)
+        return problems
+
+    def reader(self) -> StoreReader:
+        """A reader of the store, for requests."""
+        return StoreReader(self.store.path)
+
+    # -- new settings --------------------------------------------------------------------------
+
+    async def take_settings(self, settings: Settings) -> None:
+        """Put new settings in force; they were checked as a whole."""
+        self.settings = settings
+        self._directory = _directory(settings)
+        self._routes = _routes(settings)
+        if self.metrics.per_rep != settings.metrics.per_rep:
+            self.metrics.per_rep = settings.metrics.per_rep
+            self.exposition = Exposition(self.metrics, self._census)
+        floor = to_floor(settings)
+        if floor != self._floor_sent:
+            self._floor_sent = floor
+            self.inbox.push(Submission([FloorChanged(floor)]))
+        self.metrics.reloaded(True, self.clock.now_ns())
+        log.info("settings_taken", digest=floor.digest)
+
+    def refuse_settings(self, problems: list[str]) -> None:
+        """A new file was bad: the old settings stay in force, and everybody can see it."""
+        self.metrics.reloaded(False, self.clock.now_ns())
+        log.error("settings_refused", problems=problems, remedy="mend the file; the old one rules")
+
+    # -- stop ----------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Close the inlet, commit what was taken in, send what is committed, say goodbye. Raises
+        ``StoreFailed`` when the last commit fails; the store is free in any case."""
+        try:
+            await self._wind_down()
+        finally:
+            await self._abandon()
+        log.info("stopped")
+
+    async def _wind_down(self) -> None:
+        if self.broker is not None:
+            await self.broker.drain()
+        self.inbox.open = False
+        if self.web is not None:
+            await self.web.stop(answering=not self.failed.done())
+        self.dispatcher.stop()
+        if self._dispatching is not None:
+            await asyncio.wait({self._dispatching})
+        await self._empty_outbox()
+        if not self.failed.done():
+            await self.dispatcher.round()
+        if self.broker is not None:
+            await self.broker.close()
+        if not self.failed.done():
+            await self.dispatcher.round()
+            await self._last_snapshot()
+
+    async def _last_snapshot(self) -> None:
+        """Makes the next start quick; without it, it reads more of the journal."""
+        try:
+            await self.store.put_snapshot(self.dispatcher.image())
+        except StoreFailed as error:
+            log.warning("snapshot_failed", error=str(error))
+
+    async def _empty_outbox(self) -> None:
+        """Give the senders a moment for what was just committed."""
+        senders = []
+        if self.broker is not None:
+            senders.append(self.broker.flush(FLUSH_SECONDS))
+        if self.dialers is not None:
+            senders.append(self.dialers.stop(FLUSH_SECONDS + 1.0))
+        await asyncio.gather(*senders, return_exceptions=True)
+
+    async def _abandon(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.store.close()
+
+
+def _directory(settings: Settings) -> Directory:
+    vendors = {vendor.id: vendor.country for vendor in settings.vendors}
+    return Directory((rep.id for rep in settings.reps), vendors)
+
+
+def _routes(settings: Settings) -> Routes:
+    prefix = settings.mqtt.topic_prefix if settings.mqtt is not None else ""
+    rep_topics = settings.mqtt is not None and settings.mqtt.rep_topics
+    return Routes(prefix, rep_topics)

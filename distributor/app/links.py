@@ -1,0 +1,176 @@
+"""The ways to the outside: the broker (in and out) and the dialers behind HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec.structs import asdict
+
+from distributor import __version__
+from distributor.delivery.messages import DaemonStatus, encode, rfc3339
+from distributor.delivery.mqtt_sender import MqttSender
+from distributor.delivery.webhook import WebhookSender
+from distributor.errors import Unavailable
+from distributor.intake.mqtt_intake import MqttIntake
+from distributor.mqtt import LastWill, MqttLink
+from distributor.mqtt import MqttSettings as LinkSettings
+from distributor.mqtt.values import TlsFiles
+from distributor.runtime.clock import jitter
+from distributor.settings import read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any, Literal
+
+    from distributor.app.daemon import Daemon
+    from distributor.delivery.outbox import Outbox
+    from distributor.domain.dialers import WebhookPlan
+    from distributor.runtime.clock import Clock
+    from distributor.settings import MqttSettings, Settings
+
+log = structlog.get_logger(__name__)
+
+
+class BrokerSide:
+    """Everything that goes through the broker."""
+
+    def __init__(self, settings: MqttSettings, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._topic = f"{settings.topic_prefix}/daemon/status"
+        will = LastWill(self._topic, self._status("offline"), retain=True)
+        earlier = daemon.store.epoch > 1
+        self.link = MqttLink(
+            link_settings(settings), jitter=jitter, will=will, expect_session=earlier
+        )
+        self.intake = MqttIntake(
+            self.link,
+            daemon.inbox,
+            daemon.directory,
+            daemon.clock.now_ns,
+            prefix=settings.topic_prefix,
+            max_payload_bytes=settings.max_payload_bytes,
+            results=settings.results,
+        )
+        self.sender = MqttSender(
+            daemon.outbox.lanes("mqtt"),
+            self.link,
+            daemon.clock.now_ns,
+            assign_topic=f"{settings.topic_prefix}/dialer/assign",
+            assign_batch=settings.assign_batch,
+        )
+        self.link.listen(self.intake.subscriptions, self.intake.on_message)
+        self.link.on_connected.append(self._connected)
+        self.link.on_disconnected.append(self._disconnected)
+
+    def services(self) -> list[Coroutine[Any, Any, None]]:
+        """What must run."""
+        return [self.link.run(), self.sender.run()]
+
+    @property
+    def problem(self) -> str | None:
+        """Why the broker session is not up, None when it is."""
+        return self.link.problem
+
+    def totals(self) -> dict[str, int]:
+        """What the link and the intake have counted (event -> total)."""
+        counted: dict[str, int] = asdict(self.link.counters)
+        counted["ignored_response_topics"] = self.intake.ignored_response_topics
+        return counted
+
+    def _status(self, state: Literal["online", "draining", "offline"]) -> bytes:
+        return encode(DaemonStatus(state, __version__, rfc3339(self._daemon.clock.now_ns())))
+
+    def _connected(self, session_present: bool) -> None:
+        metrics = self._daemon.metrics
+        metrics.connected("mqtt", True)
+        if self.link.counters.connects > 1:
+            metrics.reconnected("mqtt")
+        self.link.publish(self._topic, self._status("online"), retain=True)
+        self._daemon.mark_target("mqtt", True, "connected")
+        self.sender.wake()
+
+    def _disconnected(self, reason: str) -> None:
+        self._daemon.metrics.connected("mqtt", False)
+        self._daemon.mark_target("mqtt", False, reason)
+
+    async def drain(self) -> None:
+        """Take nothing more from the broker and say that we are going."""
+        self.intake.close()
+        await self._say("draining")
+
+    async def flush(self, seconds: float) -> None:
+        """Send what is committed, at most so long."""
+        end = asyncio.get_running_loop().time() + seconds
+        lanes = self._daemon.outbox.lanes("mqtt")
+        while len(lanes) and self.link.connected.is_set():
+            if asyncio.get_running_loop().time() > end:
+                break
+            await asyncio.sleep(0.02)
+        await self.sender.stop(1.0)
+
+    async def close(self) -> None:
+        """Say that we are gone, and go."""
+        await self._say("offline")
+        await self.link.close()
+
+    async def _say(self, state: Literal["draining", "offline"]) -> None:
+        if not self.link.connected.is_set():
+            return
+        try:
+            async with asyncio.timeout(1.0):
+                await self.link.publish(self._topic, self._status(state), retain=True)
+        except (TimeoutError, Unavailable) as error:
+            log.warning("status_not_sent", state=state, error=str(error))
+
+
+class DialerSide:
+    """The dialers behind HTTP: one sender for each."""
+
+    def __init__(self, settings: Settings, outbox: Outbox, clock: Clock, mark: Any) -> None:
+        self._plans: tuple[WebhookPlan, ...] = settings.dialers
+        self._outbox = outbox
+        self._clock = clock
+        self._mark = mark
+        self.senders: list[WebhookSender] = []
+
+    async def services(self) -> list[Coroutine[Any, Any, None]]:
+        """Make the senders; what must run."""
+        for plan in self._plans:
+            self.senders.append(
+                WebhookSender(
+                    plan,
+                    self._outbox.lanes(plan.id),
+                    self._clock.now_ns,
+                    random=jitter,
+                    secret=_secret(plan),
+                    on_target=self._mark,
+                )
+            )
+        return [sender.run() for sender in self.senders]
+
+    async def stop(self, seconds: float) -> None:
+        """Finish what is under way, at most so long."""
+        await asyncio.gather(*(sender.stop(seconds) for sender in self.senders))
+
+
+def _secret(plan: WebhookPlan) -> str:
+    if plan.secret_file is None and plan.secret_env is None:
+        return ""
+    return read_secret(plan.secret_file, plan.secret_env)
+
+
+def link_settings(settings: MqttSettings) -> LinkSettings:
+    """The link's own settings from those of the file."""
+    tls = settings.tls
+    return LinkSettings(
+        host=settings.host,
+        port=settings.port,
+        client_id=settings.client_id,
+        username=settings.username,
+        password=settings.password,
+        tls=None if tls is None else TlsFiles(tls.ca_file, tls.cert_file, tls.key_file),
+        protocol=settings.protocol,
+        max_payload_bytes=settings.max_payload_bytes,
+    )

@@ -1,0 +1,136 @@
+"""The HTTP listener and what it is handed."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from distributor.errors import BadConfig
+from distributor.intake.http_api import make_http_app
+from distributor.intake.http_auth import Token, Tokens
+from distributor.intake.http_parts import Parts
+from distributor.observe.exposition import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from distributor.app.daemon import Daemon
+    from distributor.settings import Settings
+    from distributor.store.reader import StoreReader
+
+STOP_SECONDS = 1.0
+"""How long requests under way may take at the end; as long again until they are cancelled."""
+NO_ANSWER_SECONDS = 0.05
+"""The same where no commit will come any more."""
+
+
+class WebSide:
+    """The listener of one daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._reader = StoreViews(daemon.reader())
+        self._runner: web.AppRunner | None = None
+        self._made_for: object = None
+        self._made = Tokens(())
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen. Raises ``BadConfig`` when the address cannot be had."""
+        daemon = self._daemon
+        settings = daemon.settings.http
+        if settings is None:
+            return
+        parts = Parts(
+            inbox=daemon.inbox,
+            directory=daemon.directory,
+            reader=self._reader,
+            reps=daemon.reps,
+            rep=daemon.rep,
+            metrics=self._metrics,
+            health=daemon.health,
+            ready=daemon.ready,
+            now_ns=daemon.clock.now_ns,
+        )
+        app = make_http_app(parts, self._tokens, max_body_bytes=settings.max_body_bytes)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+        await self._runner.setup()
+        context = None
+        if settings.tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(settings.tls.cert_file, settings.tls.key_file)
+        site = web.TCPSite(self._runner, settings.host, settings.port, ssl_context=context)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            where = f"{settings.host}:{settings.port}"
+            problem = f"http.port: cannot listen on {where} ({error.strerror}); choose another"
+            raise BadConfig([problem]) from error
+        self.port = self._runner.addresses[0][1]
+
+    def _tokens(self) -> Tokens:
+        settings = self._daemon.settings
+        if settings is not self._made_for:
+            self._made_for = settings
+            self._made = _tokens(settings)
+        return self._made
+
+    async def _metrics(self, compressed: bool) -> tuple[bytes, str]:
+        return await self._daemon.scrape(compressed=compressed), CONTENT_TYPE
+
+    async def stop(self, *, answering: bool = True) -> None:
+        """Answer what was asked, then close. ``answering``: False where nothing is committed any
+        more, so that nobody can be answered."""
+        if self._runner is not None:
+            if not answering and self._runner.server is not None:
+                await self._runner.server.shutdown(NO_ANSWER_SECONDS)
+            await self._runner.cleanup()
+        self._reader.close()
+
+
+def _tokens(settings: Settings) -> Tokens:
+    return Tokens(
+        Token(
+            name=token.name,
+            role=token.role,
+            secret=token.token or "",
+            vendor=token.vendor or "",
+            rep=token.rep or "",
+        )
+        for token in settings.tokens
+    )
+
+
+class StoreViews:
+    """The store's reader as requests want it: every question is asked off the loop."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._reader = reader
+
+    async def lead(self, lead_key: str) -> dict[str, Any] | None:
+        """One lead."""
+        return await self._reader.ask(self._reader.lead, lead_key)
+
+    async def history(self, lead_key: str) -> Sequence[dict[str, Any]]:
+        """What happened to a lead."""
+        return await self._reader.ask(self._reader.history, lead_key)
+
+    async def leads(self, **filters: Any) -> tuple[Sequence[dict[str, Any]], str | None]:
+        """A page of leads, and where the next one begins."""
+        page = await self._reader.ask(self._reader.leads, **filters)
+        return page["items"], page["next"]
+
+    async def why(self, lead_key: str, rep: str | None) -> dict[str, Any] | None:
+        """The decision record."""
+        return await self._reader.ask(self._reader.why, lead_key, rep)
+
+    async def exceptions(self) -> Sequence[dict[str, Any]]:
+        """The open cases."""
+        return await self._reader.ask(self._reader.exceptions)
+
+    def close(self) -> None:
+        """Give the store free."""
+        self._reader.close()

@@ -1,0 +1,218 @@
+"""The engine: events in, decisions out. No clock, no disk, no network, no chance.
+
+``handle`` decides and applies; ``fold`` applies what was decided before and asks no policy. Between
+the two there is no other way for the state to change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from distributor.core.context import Core
+from distributor.core.leases import Leases
+from distributor.core.matching import Matching
+from distributor.core.pipeline import Pipeline
+from distributor.core.presence import Presence
+from distributor.core.reception import Reception
+from distributor.core.state import MQTT_TARGET, State
+from distributor.core.supervision import Supervision
+from distributor.core.ticking import Ticking
+from distributor.domain import events as e
+from distributor.domain.decisions import EpochBegan, EventRecorded, FloorApplied, TargetMarked
+from distributor.domain.faults import InvariantBroken
+from distributor.domain.ids import lead_key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from distributor.domain.decisions import Decision
+    from distributor.domain.lead import Lead
+    from distributor.domain.policy import PolicyFactory
+    from distributor.domain.rep import Rep
+
+
+class Engine:
+    """One partition: leads, reps and the policies of its pools.
+
+    ``tag`` begins every lead key; ``seed`` feeds the policies' draws; ``factories`` makes policies by
+    their names. Use: ``restore`` a snapshot (or not), ``fold`` the entries after it, ``resume``, then
+    ``handle`` events.
+    """
+
+    def __init__(self, *, tag: str, seed: int, factories: Mapping[str, PolicyFactory]) -> None:
+        self.state = State(tag=tag, seed=seed)
+        self._core = Core(self.state, factories)
+        self._leases = Leases(self._core)
+        self._matching = Matching(self._core, self._leases)
+        self._pipeline = Pipeline(self._core, self._leases)
+        self._presence = Presence(self._core, self._leases)
+        reception = Reception(self._core, self._leases)
+        supervision = Supervision(self._core, self._leases, self._matching)
+        self._ticking = Ticking(
+            self._core, self._leases, self._presence, self._pipeline, self._matching
+        )
+        self._by_type: dict[type, Callable[[Any], None]] = {
+            e.LeadReceived: reception.received,
+            e.LeadRefused: reception.refused,
+            e.Undecodable: reception.undecodable,
+            e.LeadEvent: self._pipeline.handle,
+            e.PresenceReported: self._presence.handle,
+            e.SupervisorActed: supervision.handle,
+            e.DeliveryFailed: self._delivery_failed,
+            e.TargetChanged: self._target_changed,
+            e.FloorChanged: self._floor_changed,
+            e.Started: self._started,
+            e.Ticked: self._ticking.handle,
+        }
+
+    # -- deciding ------------------------------------------------------------------------------
+
+    def handle(self, event: e.Event, now_ns: int) -> list[Decision]:
+        """Decide about one event at ``now_ns`` (never earlier than the last one) and apply it.
+
+        The first decision is the event's answer. Raises ``PolicyMisbehaved`` for a policy that asks
+        for the impossible, ``InvariantBroken`` when the ledger does not balance.
+        """
+        core = self._core
+        self.state.now_ns = max(self.state.now_ns, now_ns)
+        self.state.forget_closed()
+        core.out = []
+        for pool in self.state.pools.values():
+            pool.now_ns = self.state.now_ns
+        self._by_type[type(event)](event)
+        self._ticking.place_tests()
+        if core.stirred:
+            self._matching.run()
+        if self.state.ledger.difference:
+            message = f"the ledger is off by {self.state.ledger.difference} after {event!r}"
+            raise InvariantBroken(message)
+        return core.out
+
+    def next_deadline_ns(self) -> int | None:
+        """When a ``Ticked`` event is due, though nothing may come of it; None: nothing is."""
+        times = [
+            policy.wake_ns()
+            for pool_id, policy in self._core.policies.items()
+            if not self.state.blocked(self.state.pools[pool_id])
+        ]
+        times.append(self.state.next_due_ns())
+        due = [time for time in times if time is not None]
+        return min(due) if due else None
+
+    def take_touched(self) -> tuple[list[Lead], list[Rep]]:
+        """The records of leads and reps that changed since the last call."""
+        apply = self._core.apply
+        leads = list(apply.touched_leads.values())
+        reps = [self.state.reps[rep] for rep in apply.touched_reps]
+        apply.touched_leads = {}
+        apply.touched_reps = {}
+        return leads, reps
+
+    # -- recovery ------------------------------------------------------------------------------
+
+    def restore(self, head: bytes, leads: Iterable[Lead]) -> None:
+        """Begin from a snapshot."""
+        self.state.restore(head, leads)
+
+    def fold(self, at_ns: int, decisions: Iterable[Decision]) -> None:
+        """Apply what was decided before, without asking anyone."""
+        self.state.now_ns = max(self.state.now_ns, at_ns)
+        self.state.forget_closed()
+        for decision in decisions:
+            self._core.apply(decision)
+
+    def resume(self) -> None:
+        """After the last ``fold``: wake the policies with the memory they left."""
+        self.take_touched()
+        self._core.policies.clear()
+        self._core.policy_names.clear()
+        self._make_policies()
+
+    def _make_policies(self) -> None:
+        """Bring the policies in line with the floor; each starts (again) with its memory."""
+        core, state = self._core, self.state
+        for pool_id, pool in state.pools.items():
+            name = pool.plan.policy or state.floor.flow.policy
+            if core.policy_names.get(pool_id) != name:
+                policy = core.policies[pool_id] = core.factories[name]()
+                core.policy_names[pool_id] = name
+                for (owner, rep), memory in state.memories.items():
+                    if owner == pool_id:
+                        policy.restore(rep, memory)
+            for member in pool.members.values():
+                pool.place(member, state.verdict(member))
+            pool.now_ns = state.now_ns
+            core.policies[pool_id].start(pool, state.now_ns)
+            core.stir(pool_id)
+        for pool_id in set(core.policies) - set(state.pools):
+            del core.policies[pool_id]
+            core.policy_names.pop(pool_id, None)
+
+    # -- the floor and its surroundings --------------------------------------------------------
+
+    def _started(self, event: e.Started) -> None:
+        self._core.emit(EpochBegan(event.epoch, event.version, event.salt))
+
+    def _floor_changed(self, event: e.FloorChanged) -> None:
+        core = self._core
+        core.emit(FloorApplied(event.floor))
+        self._make_policies()
+        for rep in self.state.reps.values():
+            if not rep.listed and rep.open:
+                self._leases.take_back(rep, "rep_removed", f"{rep.id} is no longer on the floor")
+        for pool_id in list(self.state.pools):
+            self._look_again(pool_id)
+
+    def _look_again(self, pool_id: str) -> None:
+        """The leads that wait in a pool under new settings: it may be gone, or those who may take
+        them."""
+        pool = self.state.pools[pool_id]
+        if not self.state.is_listed(pool_id):
+            for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *pool.tests]:
+                self._leases.welcome(self.state.leads[key])
+        else:
+            for key in pool.restricted():
+                self._leases.hold_if_exhausted(self.state.leads[key])
+
+    def _delivery_failed(self, event: e.DeliveryFailed) -> None:
+        """Nobody could have called: the rep is not to blame, and the lead goes on."""
+        lead = self.state.leads.get(lead_key_of(event.assignment_id))
+        untouched = lead is not None and lead.state == "assigned" and not lead.attempted_ns
+        fits = lead is not None and lead.assignment_id == event.assignment_id and untouched
+        self._core.emit(
+            EventRecorded(
+                event_id="",
+                source="delivery",
+                type="delivery_failed",
+                lead_key=lead_key_of(event.assignment_id),
+                assignment_id=event.assignment_id,
+                rep=lead.rep if lead is not None else "",
+                at_ns=self._core.now_ns,
+                outcome="accepted" if fits else "stale",
+                reason=event.reason,
+            )
+        )
+        if lead is None or not fits:
+            return
+        self._leases.end(lead, "delivery_failed", event.reason)
+        lead = self.state.leads[lead.key]
+        if event.hold and lead.state == "waiting":
+            self._leases.hold(lead, "delivery_failed", event.reason)
+
+    def _target_changed(self, event: e.TargetChanged) -> None:
+        core = self._core
+        was_down = event.target in self.state.targets_down
+        core.emit(TargetMarked(event.target, event.up, event.reason))
+        for pool_id, pool in self.state.pools.items():
+            if (pool.plan.dialer or MQTT_TARGET) == event.target:
+                core.stir(pool_id)
+        if event.up and was_down:
+            self._restart_leases(event.target)
+
+    def _restart_leases(self, target: str) -> None:
+        for rep in self.state.reps.values():
+            for key, uncontacted in list(rep.open.items()):
+                lead = self.state.leads[key]
+                waits = uncontacted and lead.state == "assigned" and not lead.attempted_ns
+                if waits and (lead.dialer or MQTT_TARGET) == target and not lead.claimed_ns:
+                    self._leases.restart(lead, "the dialer was down: its clocks begin anew")

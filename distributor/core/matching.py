@@ -1,0 +1,169 @@
+"""The one place where a lead meets a rep: a policy asks, the core checks and commits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distributor.domain.decisions import Assigned, FlowChanged, LeadDeferred, MemoryRecorded
+from distributor.domain.faults import PolicyMisbehaved
+from distributor.domain.ids import assignment_id
+from distributor.domain.policy import Defer, Lease, Recall
+
+if TYPE_CHECKING:
+    from distributor.core.context import Core
+    from distributor.core.leases import Leases
+    from distributor.core.pool import Pool
+    from distributor.domain.lead import Lead
+    from distributor.domain.policy import Intent
+    from distributor.domain.rep import Flow, Rep
+
+MOST_INTENTS = 100_000
+"""Intents that one pass of a pool may take before the policy counts as gone astray."""
+
+
+class Matching:
+    """Runs the policies of the pools in which something happened."""
+
+    def __init__(self, core: Core, leases: Leases) -> None:
+        self._core = core
+        self._leases = leases
+
+    def run(self) -> None:
+        """Ask every stirred pool's policy until it has nothing more to do, then record what the
+        policies learned."""
+        core = self._core
+        while core.stirred:
+            pool_id = next(iter(core.stirred))
+            del core.stirred[pool_id]
+            pool = core.state.pools.get(pool_id)
+            if pool is not None and pool_id in core.policies:
+                self._pump(pool)
+
+    def _pump(self, pool: Pool) -> None:
+        core = self._core
+        policy = core.policies[pool.plan.id]
+        pool.now_ns = core.now_ns
+        if not core.state.blocked(pool):
+            for _ in range(MOST_INTENTS):
+                intent = policy.next_intent(core.now_ns)
+                if intent is None:
+                    break
+                self._commit(pool, intent)
+            else:
+                self._astray(pool, "it never came to an end")
+            core.stirred.pop(pool.plan.id, None)
+        for rep_id, flow, numbers in policy.flow_changes(core.now_ns):
+            self._change_flow(rep_id, flow, numbers)
+        for rep_id, memory in policy.changed_memory():
+            core.emit(MemoryRecorded(pool.plan.id, rep_id, memory))
+
+    def _change_flow(self, rep_id: str, flow: Flow, numbers: dict[str, float]) -> None:
+        rep = self._core.state.reps[rep_id]
+        if (rep.flow.value, rep.flow.reason, rep.flow.because) == (
+            flow.value,
+            flow.reason,
+            flow.because,
+        ):
+            return
+        self._core.emit(FlowChanged(rep_id, flow, numbers))
+        for pool in self._core.state.pools_of[rep_id]:
+            pool.place(rep, self._core.state.verdict(rep))
+
+    def _commit(self, pool: Pool, intent: Intent) -> None:
+        core = self._core
+        lead = core.state.leads.get(intent.lead_key)
+        if lead is None or lead.pool != pool.plan.id:
+            self._astray(pool, f"lead {intent.lead_key} is not in this pool")
+        elif isinstance(intent, Lease):
+            self._lease(pool, lead, intent)
+        elif isinstance(intent, Recall):
+            self._recall(pool, lead, intent)
+        else:
+            self._defer(pool, lead, intent)
+
+    def _defer(self, pool: Pool, lead: Lead, intent: Defer) -> None:
+        if self._core.state.deferred.get(lead.key) != intent.reason:
+            self._core.emit(LeadDeferred(lead.key, pool.plan.id, intent.reason, intent.because))
+
+    def _astray(self, pool: Pool, what: str) -> None:
+        name = self._core.policy_names.get(pool.plan.id, "?")
+        message = f"policy {name} of pool {pool.plan.id}: {what}"
+        raise PolicyMisbehaved(message)
+
+    def _lease(self, pool: Pool, lead: Lead, intent: Lease) -> None:
+        rep = pool.receiving.get(intent.rep)
+        if lead.state != "waiting":
+            self._astray(pool, f"lead {lead.key} is {lead.state}, it cannot be leased")
+        elif rep is None:
+            self._astray(pool, f"rep {intent.rep} is not receiving leads")
+        elif not pool.may_take(rep, lead, self._core.now_ns):
+            self._astray(pool, f"rep {rep.id} may not have lead {lead.key}")
+        elif _open_after(rep, intent) >= rep.window:
+            self._astray(pool, f"rep {rep.id} has no free slot")
+        else:
+            self._assign(pool, lead, rep, intent)
+
+    def _assign(self, pool: Pool, lead: Lead, rep: Rep, intent: Lease) -> None:
+        core = self._core
+        self.commit_assignment(pool, lead, rep, intent, policy_name=core.policy_names[pool.plan.id])
+
+    def commit_assignment(
+        self, pool: Pool, lead: Lead, rep: Rep, intent: Lease, *, policy_name: str
+    ) -> None:
+        """Give the lead to the rep: whoever asked for it has been checked."""
+        core = self._core
+        flow = core.state.floor.flow
+        listed, counts = pool.standings(lead)
+        attempt = lead.attempt + 1
+        core.emit(
+            Assigned(
+                lead_key=lead.key,
+                assignment_id=assignment_id(lead.key, attempt),
+                rep=rep.id,
+                team=rep.team,
+                pool=pool.plan.id,
+                policy=policy_name,
+                attempt=attempt,
+                epoch=lead.epoch + 1,
+                at_ns=core.now_ns,
+                contact_by_ns=lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
+                lease_expires_ns=core.now_ns + flow.span_ns(flow.lease_seconds),
+                reason=intent.reason,
+                because=intent.because,
+                numbers=intent.numbers,
+                ranked=intent.ranked,
+                passed_over=listed,
+                passed_over_counts=counts,
+                presumed_finished=intent.presumed_finished,
+                probe=intent.probe,
+                test=lead.test,
+                dialer=pool.plan.dialer or "",
+            )
+        )
+        if lead.test:
+            return
+        for key in intent.presumed_finished:
+            self._presume(key, rep)
+        core.policies[pool.plan.id].leased(core.state.leads[lead.key], rep, core.now_ns)
+        core.stir(pool.plan.id)
+        core.refresh(rep)
+
+    def _presume(self, key: str, rep: Rep) -> None:
+        lead = self._core.state.leads.get(key)
+        policy = self._core.policy_of(lead) if lead is not None else None
+        if lead is not None and policy is not None:
+            policy.work_ended(lead, rep, "presumed", self._core.now_ns, self._core.now_ns)
+
+    def _recall(self, pool: Pool, lead: Lead, intent: Recall) -> None:
+        if lead.state != "assigned" or lead.rep != intent.rep:
+            self._astray(pool, f"lead {lead.key} is not leased to {intent.rep}")
+        elif lead.attempted_ns or lead.claimed_ns:
+            self._astray(pool, f"lead {lead.key} is being called, it cannot be recalled")
+        else:
+            self._leases.end(lead, "recalled", intent.because, numbers=intent.numbers)
+
+
+def _open_after(rep: Rep, intent: Lease) -> int:
+    """The rep's open leads without those that the policy takes for finished."""
+    gone = sum(1 for key in intent.presumed_finished if key in rep.open)
+    return len(rep.open) - gone

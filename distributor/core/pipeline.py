@@ -1,0 +1,243 @@
+"""What reps and dialers report about leads: accepted, rejected, attempted, contacted, ended, status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from distributor.core.lifecycle import can
+from distributor.domain.decisions import (
+    AttemptRecorded,
+    ContactRecorded,
+    DeliveryAccepted,
+    EventOutcome,
+    EventRecorded,
+    LeadRevived,
+    StandardCounted,
+    StatusChanged,
+)
+from distributor.domain.ids import lead_key_of
+from distributor.domain.lead import STATUS_MOVES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distributor.core.context import Core
+    from distributor.core.leases import Leases
+    from distributor.domain.events import LeadEvent
+    from distributor.domain.lead import Lead
+
+STANDARD = "speed_to_contact"
+
+
+class _Match(NamedTuple):
+    """To what an event speaks: whether it counts, for which owner, and whether the lease is live."""
+
+    outcome: EventOutcome
+    rep: str = ""
+    live: bool = False
+    reason: str = ""
+
+
+class Pipeline:
+    """Decides about events of leads."""
+
+    def __init__(self, core: Core, leases: Leases) -> None:
+        self._core = core
+        self._leases = leases
+        self._by_type: dict[str, Callable[[LeadEvent, Lead, _Match, int], None]] = {
+            "accepted": self._accepted,
+            "rejected": self._rejected,
+            "attempted": self._attempted,
+            "contacted": self._contacted,
+            "call_ended": self._call_ended,
+            "status": self._status,
+        }
+
+    def handle(self, event: LeadEvent) -> None:
+        """Record the event and, where it speaks for the owner, do what it says."""
+        core = self._core
+        key = event.lead_key or lead_key_of(event.assignment_id)
+        known = core.state.leads.get(key)
+        lead = known or event.recalled
+        match = self._match(event, lead)
+        at_ns = min(event.at_ns or core.now_ns, core.now_ns)
+        core.emit(
+            EventRecorded(
+                event_id=event.event_id,
+                source=event.source,
+                type=event.type,
+                lead_key=key,
+                assignment_id=event.assignment_id or (lead.assignment_id if lead else ""),
+                rep=event.rep or match.rep,
+                at_ns=at_ns,
+                outcome=match.outcome,
+                reason=match.reason,
+            )
+        )
+        if match.outcome != "accepted" or lead is None:
+            return
+        # A sender's clock may err: nothing happened to a lead before we had it.
+        at_ns = max(at_ns, lead.assigned_ns if match.live else lead.received_ns)
+        if known is None:
+            core.emit(LeadRevived(lead))
+        self._by_type[event.type](event, lead, match, at_ns)
+
+    def _match(self, event: LeadEvent, lead: Lead | None) -> _Match:
+        if lead is None:
+            return _Match("rejected", reason="no lead of this key: check lead_key or assignment_id")
+        if event.rep and event.rep not in self._core.state.reps:
+            return _Match("rejected", reason=f"rep {event.rep!r} is not known: see [[reps]]")
+        live = bool(lead.assignment_id)
+        current = lead.assignment_id if live else lead.last_assignment
+        owner = lead.rep if live else lead.last_rep
+        if not current or (event.assignment_id and event.assignment_id != current):
+            return _Match("stale", reason="not the lead's present assignment")
+        if event.rep and event.rep != owner:
+            if event.assignment_id:
+                return _Match("rejected", reason=f"the assignment is {owner}'s, not {event.rep}'s")
+            return _Match("stale", reason=f"the lead is {owner}'s now")
+        return _Match("accepted", owner, live)
+
+    # -- one method for each type of event -------------------------------------------------------
+
+    def _accepted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
+        if match.live and not lead.accepted:
+            self._core.emit(DeliveryAccepted(lead.key, lead.assignment_id, lead.rep))
+
+    def _rejected(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
+        if match.live:
+            why = f": {event.reason}" if event.reason else ""
+            self._leases.end(lead, "rejected", f"{lead.rep} refused it{why}", revoke=False)
+
+    def _attempted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
+        first = match.live and not lead.attempted_ns and not lead.call_ns
+        response = self._seconds(lead.assigned_ns, at_ns) if first else None
+        told = first and not lead.test
+        self._core.emit(AttemptRecorded(lead.key, match.rep, at_ns, event.result, response))
+        if told:
+            self._tell_contact(event, lead, at_ns)
+
+    def _contacted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
+        counted = event.evidence == "dialer" or self._core.state.floor.flow.accept_claims
+        self._record_contact(event, lead, match, at_ns, counted=counted)
+        if match.live and not lead.attempted_ns and not lead.call_ns:
+            self._tell_contact(event, lead, at_ns)
+        if counted and not lead.standard:
+            self.count_standard(self._core.state.leads[lead.key], at_ns)
+
+    def _record_contact(
+        self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int, *, counted: bool
+    ) -> None:
+        core = self._core
+        flow = core.state.floor.flow
+        first = counted and not lead.contacted_ns
+        by_attempt = lead.attempted_ns or at_ns
+        new_call = counted and match.live and not lead.call_ns
+        response = self._seconds(lead.assigned_ns, by_attempt) if new_call else None
+        core.emit(
+            ContactRecorded(
+                lead_key=lead.key,
+                assignment_id=lead.assignment_id or lead.last_assignment,
+                rep=match.rep,
+                team=core.state.reps[match.rep].team,
+                pool=lead.pool,
+                at_ns=at_ns,
+                evidence=event.evidence,
+                counted=counted and can(lead, "contact"),
+                deadline_ns=core.now_ns + flow.span_ns(flow.working_limit_seconds)
+                if lead.state != "closed"
+                else 0,
+                speed_seconds=self._seconds(lead.clock_ns, at_ns) if first else None,
+                response_seconds=response,
+                on_time=at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
+                blameless=lead.blameless,
+            )
+        )
+
+    def _seconds(self, since_ns: int, at_ns: int) -> float:
+        """A span in seconds of the floor's time."""
+        return self._core.state.floor.flow.floor_seconds(max(0, at_ns - since_ns))
+
+    def _tell_contact(self, event: LeadEvent, lead: Lead, at_ns: int) -> None:
+        """The policy learns of the first sign of life on a lease, once. Only a dialer's record of a
+        healthy delivery is evidence about the rep."""
+        core = self._core
+        policy = core.policy_of(lead)
+        if policy is None:
+            return
+        believed = event.evidence == "dialer" or core.state.floor.flow.accept_claims
+        policy.contacted(
+            lead,
+            core.state.reps[lead.rep],
+            max(at_ns, lead.assigned_ns),
+            counted=believed and not lead.blameless,
+            now_ns=core.now_ns,
+        )
+        core.stir(lead.pool)
+
+    def count_standard(self, lead: Lead, at_ns: int) -> None:
+        """Give the lead its speed-to-contact verdict, by the time of the contact."""
+        flow = self._core.state.floor.flow
+        met = at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds)
+        self._core.emit(StandardCounted(lead.key, lead.pool, STANDARD, met, lead.test))
+
+    def _call_ended(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
+        if not lead.in_pipeline:
+            return
+        if not lead.attempted_ns and not lead.call_ns:
+            self._core.emit(
+                AttemptRecorded(
+                    lead.key, lead.rep, at_ns, "", self._seconds(lead.assigned_ns, at_ns)
+                )
+            )
+            self._tell_contact(event, lead, at_ns)
+        current = self._core.state.leads[lead.key]
+        self._leases.end_work(current, "call_ended", at_ns, event.talk_seconds)
+
+    def _status(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
+        status = event.status
+        if status is None:
+            return
+        core = self._core
+        correction = lead.state == "closed"
+        if lead.in_pipeline and status != "working":
+            self._leases.end_work(lead, "status", at_ns)
+            lead = core.state.leads[lead.key]
+        if STATUS_MOVES[status] != "work" and match.live:
+            parked = STATUS_MOVES[status] == "park"
+            because = f"status {status}"
+            self._leases.end(lead, "parked" if parked else "closed", because, revoke=False)
+            lead = core.state.leads[lead.key]
+        core.emit(
+            StatusChanged(
+                lead_key=lead.key,
+                status=status,
+                rep=match.rep,
+                vendor=lead.vendor,
+                at_ns=at_ns,
+                deadline_ns=0 if correction else self._deadline_ns(event, status),
+                correction=correction,
+                note=event.note,
+                value=event.value,
+                because=f"{match.rep} set {status}",
+            )
+        )
+        if status == "converted":
+            self._tell_conversion(lead, match.rep)
+
+    def _deadline_ns(self, event: LeadEvent, status: str) -> int:
+        flow = self._core.state.floor.flow
+        now_ns = self._core.now_ns
+        move = STATUS_MOVES[status]  # type: ignore[index]
+        if move == "close":
+            return 0
+        if status == "callback":
+            return max(event.callback_ns, now_ns + 1)
+        limit = flow.recycle_seconds if move == "park" else flow.working_limit_seconds
+        return now_ns + flow.span_ns(limit)
+
+    def _tell_conversion(self, lead: Lead, rep_id: str) -> None:
+        policy = self._core.policy_of(lead)
+        if policy is not None:
+            policy.converted(lead, self._core.state.reps[rep_id], self._core.now_ns)
+            self._core.stir(lead.pool)

@@ -1,0 +1,294 @@
+"""The central pool of waiting leads of one pool, in value order, and what its policy may see.
+
+Value order is E5: a lead's quality times what one more minute of waiting would cost,
+``q * (worth(age + 10) - worth(age + 70))``. With the default curve it rises until the age of 20 s and
+falls from then on, so the best of a quality class is the oldest lead younger than 20 s or the
+youngest one older than that: two look-ups for each class, however many leads wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from heapq import merge, nlargest
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sortedcontainers import SortedList
+
+from distributor.domain.curve import worth
+from distributor.domain.draws import draw
+
+if TYPE_CHECKING:
+    from distributor.domain.floor import FlowPlan, PoolPlan
+    from distributor.domain.lead import Lead
+    from distributor.domain.rep import Rep
+
+PEAK_SECONDS = 20.0
+HANDLING_SECONDS = 10.0
+WAIT_SECONDS = 60.0
+GUARD_SECONDS = 1800.0
+"""Every tenth pick takes the oldest lead, if it is older than this: value order must not starve."""
+GUARD_EVERY = 10
+OWNER_HOLD_SECONDS = 30.0
+"""How long a lead with a known owner waits for that rep before anyone may have it."""
+RESTRICTED_SCAN = 64
+LISTED = 64
+AVAILABLE = ("available", "held_back")
+"""Standings of a member with a free slot; ``held_back``: the policy gives it less."""
+RECEIVING = (*AVAILABLE, "full_pipeline")
+
+Slot = tuple[int, str]
+"""(clock_ns, lead key): the order of age."""
+
+
+def value_order(quality: float, age_seconds: float) -> float:
+    """E5: what the lead loses if it waits one minute more."""
+    start = age_seconds + HANDLING_SECONDS
+    return quality * (worth(start) - worth(start + WAIT_SECONDS))
+
+
+class Pool:
+    """Waiting leads and members of one pool: the ``PoolView`` of its policy."""
+
+    def __init__(
+        self, plan: PoolPlan, flow: FlowPlan, leads: Mapping[str, Lead], seed: int
+    ) -> None:
+        self.plan = plan
+        self.flow = flow
+        self.members: dict[str, Rep] = {}
+        self.receiving: dict[str, Rep] = {}
+        self.available: dict[str, Rep] = {}
+        self.waiting = 0
+        self.tests: dict[str, None] = {}
+        self.picks = 0
+        self._leads = leads
+        self._seed = seed
+        self._classes: dict[float, SortedList] = {}
+        self._restricted: SortedList = SortedList()
+        self._verdicts: dict[str, str] = {}
+        self._groups: dict[str, dict[str, None]] = {}
+        self._listed: dict[str, tuple[str, ...]] = {}
+        self._counts: dict[str, int] = {}
+        self._stale: set[str] = set()
+
+    # -- leads ---------------------------------------------------------------------------------
+
+    def add(self, lead: Lead) -> None:
+        """A lead waits here now."""
+        if lead.test:
+            self.tests[lead.key] = None
+            return
+        self._queue(lead).add((lead.clock_ns, lead.key))
+        self.waiting += 1
+
+    def remove(self, lead: Lead) -> None:
+        """A lead that waited here does so no more; ``lead`` is its record while it waited."""
+        if lead.test:
+            del self.tests[lead.key]
+            return
+        self._queue(lead).remove((lead.clock_ns, lead.key))
+        self.waiting -= 1
+
+    def _queue(self, lead: Lead) -> SortedList:
+        if lead.excluded or lead.prefers:
+            return self._restricted
+        queue = self._classes.get(lead.quality)
+        if queue is None:
+            queue = self._classes[lead.quality] = SortedList()
+        return queue
+
+    def restricted(self) -> list[str]:
+        """Keys of the waiting leads that not every member may take, oldest first."""
+        return [key for _, key in self._restricted]
+
+    def lead(self, key: str) -> Lead | None:
+        return self._leads.get(key)
+
+    def oldest_clock_ns(self) -> int | None:
+        """The earliest clock of a waiting lead."""
+        heads = [queue[0][0] for queue in self._queues() if queue]
+        return min(heads) if heads else None
+
+    def _queues(self) -> list[SortedList]:
+        return [*self._classes.values(), self._restricted]
+
+    def best(self, now_ns: int) -> Lead | None:
+        """The most valuable waiting lead that a receiving member may take."""
+        if not self.waiting or not self.receiving:
+            return None
+        if self.picks % GUARD_EVERY == GUARD_EVERY - 1:
+            old = self._starving(now_ns)
+            if old is not None:
+                return old
+        if self.waiting == 1:
+            return self._only()
+        best: Lead | None = None
+        best_rank = (-1.0, 0, "")
+        for lead in self._heads(now_ns):
+            rank = (self.order_index(lead, now_ns), -lead.clock_ns, lead.key)
+            if best is None or rank > best_rank:
+                best, best_rank = lead, rank
+        return best
+
+    def _only(self) -> Lead | None:
+        """The one lead that waits, if a receiving member may take it."""
+        for queue in self._queues():
+            if queue:
+                lead = self._leads[queue[0][1]]
+                return lead if self._placeable(lead, self.now_ns) else None
+        return None
+
+    def _starving(self, now_ns: int) -> Lead | None:
+        for lead in self.oldest(1):
+            if self.age_seconds(lead, now_ns) > GUARD_SECONDS and self._placeable(lead, now_ns):
+                return lead
+        return None
+
+    def _heads(self, now_ns: int) -> Iterator[Lead]:
+        """The leads of which one is the best: at the peak of each class, and the restricted ones."""
+        peak = (now_ns - self.span_ns(PEAK_SECONDS), "")
+        for queue in self._classes.values():
+            at = queue.bisect_left(peak)
+            if at:
+                yield self._leads[queue[at - 1][1]]
+            if at < len(queue):
+                yield self._leads[queue[at][1]]
+        for _, key in islice(self._restricted, RESTRICTED_SCAN):
+            lead = self._leads[key]
+            if self._placeable(lead, now_ns):
+                yield lead
+
+    def _placeable(self, lead: Lead, now_ns: int) -> bool:
+        if not lead.excluded and not lead.prefers:
+            return True
+        return any(self._allowed(rep, lead, now_ns) for rep in self.receiving.values())
+
+    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
+        """The first ``limit`` in value order, whoever may take them.
+
+        Looks at ``limit`` leads on either side of the peak of each class.
+        """
+        peak = (now_ns - self.span_ns(PEAK_SECONDS), "")
+        near: list[Lead] = []
+        for queue in self._queues():
+            at = queue.bisect_left(peak)
+            near += [self._leads[key] for _, key in queue.islice(max(0, at - limit), at + limit)]
+        yield from nlargest(
+            limit, near, key=lambda lead: (self.order_index(lead, now_ns), -lead.clock_ns, lead.key)
+        )
+
+    def oldest(self, limit: int) -> Iterator[Lead]:
+        """The first ``limit`` by age."""
+        slots = merge(*(queue.islice(0, limit) for queue in self._queues()))
+        return (self._leads[key] for _, key in islice(slots, limit))
+
+    def order_index(self, lead: Lead, now_ns: int) -> float:
+        return value_order(lead.quality, self.age_seconds(lead, now_ns))
+
+    # -- who may take what ---------------------------------------------------------------------
+
+    def may_take(self, rep: Rep, lead: Lead, now_ns: int | None = None) -> bool:
+        if rep.id in lead.excluded:
+            return False
+        return not lead.prefers or self._allowed(rep, lead, now_ns or self.now_ns)
+
+    now_ns = 0
+    """The engine's time, kept here so that a policy need not hand it back."""
+
+    def _allowed(self, rep: Rep, lead: Lead, now_ns: int) -> bool:
+        if rep.id in lead.excluded:
+            return False
+        if not lead.prefers or lead.prefers == rep.id:
+            return True
+        owner = self.members.get(lead.prefers)
+        gone = owner is None or owner.state in ("offline", "away") or owner.paused_until_ns > now_ns
+        return (
+            gone
+            or lead.prefers in lead.excluded
+            or now_ns >= lead.since_ns + self.span_ns(OWNER_HOLD_SECONDS)
+        )
+
+    def exhausted(self, lead: Lead) -> bool:
+        """Whether every member who is signed on has refused this lead or let it lie."""
+        if not lead.excluded:
+            return False
+        # Ends at the first one left to ask: on a large floor that is nearly at once.
+        return not any(
+            rep.state != "offline" and rep.id not in lead.excluded for rep in self.members.values()
+        )
+
+    # -- members -------------------------------------------------------------------------------
+
+    def place(self, rep: Rep, verdict: str) -> bool:
+        """Note a member's standing (see ``State.verdict``). Whether that changed anything."""
+        old = self._verdicts.get(rep.id)
+        if old == verdict:
+            return False
+        if old is not None:
+            del self._groups[old][rep.id]
+            self._stale.add(old)
+        self._verdicts[rep.id] = verdict
+        self._groups.setdefault(verdict, {})[rep.id] = None
+        self._stale.add(verdict)
+        _keep(self.receiving, rep, wanted=verdict in RECEIVING)
+        _keep(self.available, rep, wanted=verdict in AVAILABLE)
+        return True
+
+    def drop(self, rep_id: str) -> None:
+        """A rep is no member any more."""
+        self.members.pop(rep_id, None)
+        self.receiving.pop(rep_id, None)
+        self.available.pop(rep_id, None)
+        old = self._verdicts.pop(rep_id, None)
+        if old is not None:
+            del self._groups[old][rep_id]
+            self._stale.add(old)
+
+    def verdict(self, rep_id: str) -> str:
+        """A member's standing as last noted."""
+        return self._verdicts.get(rep_id, "not_a_member")
+
+    def standings(self, lead: Lead) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
+        """Members by verdict (only groups of at most 64 are listed), and the size of each group.
+
+        Those who had ``lead`` before and are not asked again stand under ``excluded`` as well.
+        """
+        if self._stale:
+            self._list_again()
+        if not lead.excluded:
+            return self._listed, self._counts
+        excluded = {"excluded": lead.excluded}
+        return self._listed | excluded, self._counts | {"excluded": len(lead.excluded)}
+
+    def _list_again(self) -> None:
+        """Make the lists anew, never in place: decisions on record hold the old ones."""
+        old, stale = self._listed, self._stale
+        self._listed, self._counts, self._stale = {}, {}, set()
+        for code in sorted(self._groups):
+            group = self._groups[code]
+            if group:
+                self._counts[code] = len(group)
+            if 0 < len(group) <= LISTED:
+                kept = None if code in stale else old.get(code)
+                self._listed[code] = tuple(sorted(group)) if kept is None else kept
+
+    # -- time and chance -----------------------------------------------------------------------
+
+    def age_seconds(self, lead: Lead, now_ns: int) -> float:
+        return (now_ns - lead.clock_ns) * self.flow.time_scale / 1e9
+
+    def seconds(self, since_ns: int, now_ns: int) -> float:
+        return (now_ns - since_ns) * self.flow.time_scale / 1e9
+
+    def span_ns(self, seconds: float) -> int:
+        return round(seconds * 1e9 / self.flow.time_scale)
+
+    def draw(self, *parts: int) -> float:
+        return draw(self._seed, *parts)
+
+
+def _keep(table: dict[str, Rep], rep: Rep, *, wanted: bool) -> None:
+    if wanted:
+        table[rep.id] = rep
+    else:
+        table.pop(rep.id, None)

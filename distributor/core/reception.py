@@ -1,0 +1,114 @@
+"""New leads: duplicates are told, the rest gets a key and waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distributor.core.routing import route
+from distributor.domain.decisions import (
+    DeadLettered,
+    LeadAccepted,
+    LeadDuplicate,
+    LeadRejected,
+)
+from distributor.domain.ids import NANOSECONDS, lead_key
+from distributor.domain.lead import Lead
+
+if TYPE_CHECKING:
+    from distributor.core.context import Core
+    from distributor.core.leases import Leases
+    from distributor.domain.events import LeadReceived, LeadRefused, Undecodable
+
+BELIEVABLE_PAST_NS = 24 * 3600 * NANOSECONDS
+BELIEVABLE_FUTURE_NS = 0
+LOWEST_QUALITY, HIGHEST_QUALITY = 0.1, 2.5
+
+
+def quality_of(score: float | None) -> float:
+    """The weight of a lead's value from its score: .5 of 1 is an average lead of weight 1.
+
+    A score above 1 is read as one of 100. Rounded to tenths, so that a pool has few classes.
+    """
+    if score is None:
+        return 1.0
+    share = score / 100 if score > 1 else score
+    return min(HIGHEST_QUALITY, max(LOWEST_QUALITY, round(2 * share, 1)))
+
+
+class Reception:
+    """Decides about what vendors send."""
+
+    def __init__(self, core: Core, leases: Leases) -> None:
+        self._core = core
+        self._leases = leases
+
+    def refused(self, event: LeadRefused) -> None:
+        """No valid lead: on record, and final."""
+        self._core.emit(LeadRejected(event.vendor, event.vendor_id, event.reason, event.channel))
+
+    def undecodable(self, event: Undecodable) -> None:
+        """A dead letter for the operators."""
+        self._core.emit(DeadLettered(event.topic, event.reason, event.payload, event.truncated))
+
+    def received(self, event: LeadReceived) -> None:
+        """Take a lead in, unless its vendor sent this id before or the pool is full."""
+        core = self._core
+        original = core.state.by_vendor.get((event.vendor, event.vendor_id)) or event.original
+        if original:
+            core.emit(LeadDuplicate(event.vendor, event.vendor_id, original, event.channel))
+            return
+        pool_id = route(core.state)
+        limit = core.state.floor.flow.pool_limit
+        if pool_id is not None and core.state.pools[pool_id].waiting >= limit:
+            reason = f"pool {pool_id} holds {limit} waiting leads: send it again later"
+            core.emit(
+                LeadRejected(event.vendor, event.vendor_id, reason, event.channel, retryable=True)
+            )
+            return
+        self._accept(event, pool_id)
+
+    def _accept(self, event: LeadReceived, pool_id: str | None) -> None:
+        core = self._core
+        number = core.state.ledger.received + 1
+        flow = core.state.floor.flow
+        prefers = event.prefers if event.prefers in core.state.reps else ""
+        lead = Lead(
+            key=lead_key(core.state.tag, number, core.state.salt),
+            vendor=event.vendor,
+            vendor_id=event.vendor_id,
+            pool=pool_id or next((plan.id for plan in core.state.floor.pools), ""),
+            state="waiting",
+            received_ns=event.received_ns,
+            clock_ns=self._clock_ns(event),
+            quality=quality_of(event.score),
+            score=event.score,
+            body=event.body,
+            test=event.test,
+            dialable=event.dialable,
+            since_ns=core.now_ns,
+            deadline_ns=core.now_ns + flow.span_ns(flow.waiting_limit_seconds),
+            prefers="" if event.test else prefers,
+        )
+        note = event.note
+        if event.prefers and not prefers:
+            note = "; ".join(part for part in (note, f"owner {event.prefers!r} is no rep") if part)
+        core.emit(LeadAccepted(lead, number, event.channel, event.submitted_ns, note))
+        if pool_id is None:
+            self._leases.hold(lead, "no_pool", "no rule says which pool it belongs to")
+        elif lead.test:
+            core.stir(pool_id)
+        else:
+            self._wait(lead)
+
+    def _clock_ns(self, event: LeadReceived) -> int:
+        """Our receipt, or the vendor's own time where that is wanted and can be believed."""
+        received = event.received_ns
+        if self._core.state.floor.flow.clock_start != "submitted" or not event.submitted_ns:
+            return received
+        believable = -BELIEVABLE_FUTURE_NS <= received - event.submitted_ns <= BELIEVABLE_PAST_NS
+        return event.submitted_ns if believable else received
+
+    def _wait(self, lead: Lead) -> None:
+        core = self._core
+        core.policies[lead.pool].lead_waiting(lead, core.now_ns)
+        core.stir(lead.pool)

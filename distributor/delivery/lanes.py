@@ -1,0 +1,226 @@
+"""The order of one target's messages.
+
+Messages of one ``order_key`` (a lead) stand in a lane and leave one act after another: the next
+assignment or revocation of a lead goes out when the one before it is settled. Messages of one *act*
+(the same assignment told to the dialer and to the rep's desktop) have different receivers and may be
+under way together. Lanes do not wait for each other, so many leads are under way at once while a
+refused message holds back nothing but its own lead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Final, Literal
+
+from distributor.domain.messages import Outgoing, OutgoingKind, Settlement
+
+ItemState = Literal["waiting", "ready", "sent", "delayed"]
+
+_ACTS: Final[dict[OutgoingKind, str]] = {"lead": "assign", "lead_revoke": "revoke"}
+"""What the message to the desktop belongs to; any other kind is an act of its own."""
+
+
+class Item:
+    """A message that is not settled yet, and how far it got.
+
+    ``state``: ``waiting`` behind its lane, ``ready`` to be sent, ``sent`` and unanswered, or
+    ``delayed`` until ``next_ns``. ``attempts`` counts answers that were no success, ``refusals`` those
+    that the message itself caused. ``loaded``: an earlier process may have sent it. ``uncertain``:
+    nobody knows whether it was taken. ``hasty``: delayed by the target's fault, not by its own.
+    """
+
+    __slots__ = (
+        "act",
+        "attempts",
+        "hasty",
+        "loaded",
+        "message",
+        "next_ns",
+        "refusals",
+        "state",
+        "uncertain",
+    )
+
+    def __init__(
+        self, message: Outgoing, attempts: int = 0, next_ns: int = 0, loaded: bool = False
+    ) -> None:
+        self.message = message
+        self.attempts = attempts
+        self.next_ns = next_ns
+        self.loaded = loaded
+        self.refusals = 0
+        self.uncertain = False
+        self.hasty = False
+        self.state: ItemState = "waiting"
+        self.act = (message.message_id, _ACTS.get(message.kind, message.kind))
+
+
+class Lanes:
+    """What one target has not taken yet. ``on_ready`` is called when there may be something to send.
+
+    The sender calls ``tick``, then ``peek`` and ``take``, and answers each taken item with exactly
+    one of ``done``, ``retry``, ``put_back``, ``dead`` or ``in_doubt``.
+    """
+
+    def __init__(self, settle: Callable[[Item, Settlement], None]) -> None:
+        self.on_ready: Callable[[], None] = _nothing
+        self.sent = 0
+        self._settle = settle
+        self._items: dict[int, Item] = {}
+        self._lanes: dict[str, list[Item]] = {}
+        # Heaps of outbox numbers: the oldest message goes first. Entries that no longer hold are
+        # skipped when they come up.
+        self._ready: list[int] = []
+        self._delayed: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """When the oldest message was decided; None without messages."""
+        for item in self._items.values():
+            return item.message.at_ns
+        return None
+
+    def put(self, item: Item) -> None:
+        """Queue a message; its number is greater than those put before."""
+        message = item.message
+        self._items[message.id] = item
+        if not message.order_key:
+            self._free(item)
+            return
+        lane = self._lanes.get(message.order_key)
+        if lane is None:
+            self._lanes[message.order_key] = [item]
+            self._free(item)
+            return
+        last = lane[-1]
+        lane.append(item)
+        # What is not waiting belongs to the act in front.
+        if last.act == item.act and last.state in ("ready", "sent"):
+            self._free(item)
+
+    def tick(self, now_ns: int) -> None:
+        """Make ready what is delayed until now."""
+        while self._delayed and self._delayed[0][0] <= now_ns:
+            next_ns, number = heappop(self._delayed)
+            item = self._items.get(number)
+            if item is not None and item.state == "delayed" and item.next_ns == next_ns:
+                self._make_ready(item)
+                self._release(item)
+
+    def hurry(self) -> None:
+        """Make ready what is delayed only because the target failed."""
+        for item in list(self._items.values()):
+            if item.state == "delayed" and item.hasty:
+                self._make_ready(item)
+                self._release(item)
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the next delayed message comes up; None without any."""
+        while self._delayed:
+            next_ns, number = self._delayed[0]
+            item = self._items.get(number)
+            if item is not None and item.state == "delayed" and item.next_ns == next_ns:
+                return next_ns
+            heappop(self._delayed)
+        return None
+
+    def peek(self) -> Item | None:
+        """The oldest message that may be sent now."""
+        ready = self._ready
+        while ready:
+            item = self._items.get(ready[0])
+            if item is not None and item.state == "ready":
+                return item
+            heappop(ready)
+        return None
+
+    def take(self) -> Item | None:
+        """As ``peek``; the message counts as sent from here on."""
+        item = self.peek()
+        if item is not None:
+            heappop(self._ready)
+            item.state = "sent"
+            self.sent += 1
+        return item
+
+    def revocation_of(self, item: Item) -> Item | None:
+        """The revocation that stands behind an assignment in its lane."""
+        for other in self._lanes.get(item.message.order_key, ()):
+            if other.message.kind == "revoke" and other.message.message_id == item.act[0]:
+                return other
+        return None
+
+    def done(self, item: Item) -> None:
+        """The receiver has it, or it is not needed any more."""
+        self._finish(item, Settlement(item.message.id, "done", item.attempts))
+
+    def dead(self, item: Item, error: str) -> None:
+        """Given up: a human sees it in the outbox."""
+        item.attempts += 1
+        self._finish(item, Settlement(item.message.id, "dead", item.attempts, 0, error))
+
+    def in_doubt(self, item: Item, error: str) -> None:
+        """Nobody knows whether it was taken, and it must not be repeated."""
+        item.attempts += 1
+        self._finish(item, Settlement(item.message.id, "in_doubt", item.attempts, 0, error))
+
+    def retry(self, item: Item, next_ns: int, error: str, *, hasty: bool = False) -> None:
+        """Not taken: again at ``next_ns``, the rest of its lane behind it."""
+        self.sent -= 1
+        item.attempts += 1
+        item.hasty = hasty
+        item.next_ns = next_ns
+        item.state = "delayed"
+        heappush(self._delayed, (next_ns, item.message.id))
+        self._settle(item, Settlement(item.message.id, "retry", item.attempts, next_ns, error))
+
+    def put_back(self, items: Iterable[Item]) -> None:
+        """The connection was lost before an answer came: again, in order, as soon as it is back."""
+        for item in items:
+            self.sent -= 1
+            self._make_ready(item)
+
+    def _free(self, item: Item) -> bool:
+        """Nothing stands before this item. False: its own delay does."""
+        if item.next_ns:
+            item.state = "delayed"
+            heappush(self._delayed, (item.next_ns, item.message.id))
+            return False
+        self._make_ready(item)
+        return True
+
+    def _make_ready(self, item: Item) -> None:
+        item.state = "ready"
+        item.hasty = False
+        heappush(self._ready, item.message.id)
+
+    def _release(self, front: Item) -> None:
+        """Free what waits behind ``front`` and belongs to its act."""
+        for item in self._lanes.get(front.message.order_key, ()):
+            if item.act != front.act:
+                break
+            if item.state == "waiting":
+                self._free(item)
+
+    def _finish(self, item: Item, settlement: Settlement) -> None:
+        del self._items[settlement.id]
+        if item.state == "sent":
+            self.sent -= 1
+        key = item.message.order_key
+        lane = self._lanes.get(key) if key else None
+        if lane is not None:
+            lane.remove(item)
+            if not lane:
+                del self._lanes[key]
+            elif lane[0].state == "waiting" and self._free(lane[0]):
+                self._release(lane[0])
+        self._settle(item, settlement)
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

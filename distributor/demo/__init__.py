@@ -1,0 +1,100 @@
+"""``distributor demo``: a whole floor on one machine, to watch.
+
+A broker, the daemon, two vendors, a dialer and its reps. All of them speak to the daemon over MQTT and
+HTTP only, as they would from outside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distributor.demo.broker import missing_extras
+from distributor.demo.plan import DEFAULT_SECONDS, Plan, rep_names
+from distributor.demo.trace import read_trace
+from distributor.errors import Unavailable
+from distributor.observe import logs
+from distributor.runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from distributor.demo.summary import Summary
+
+__all__ = ["main"]
+
+_TAIL_SECONDS = 1.0
+
+
+def main(args: argparse.Namespace) -> int:
+    """Play one demo; 0, or 1 when its account does not balance.
+
+    The store's folder goes at the end, unless something failed.
+    """
+    problem = missing_extras()
+    if problem:
+        raise Unavailable(problem)
+    from rich.console import Console  # noqa: PLC0415 - an extra
+
+    console = Console()
+    plan = make_plan(args)
+    folder = Path(tempfile.mkdtemp(prefix="distributor-demo-"))
+    try:
+        summary = _play(plan, folder, console)
+    except BaseException:
+        _say(console, f"the log and the store are kept: {folder}")
+        raise
+    report(summary, plan, console)
+    if summary.problems:
+        _say(console, f"the log and the store are kept: {folder}")
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def make_plan(args: argparse.Namespace) -> Plan:
+    """The plan that the arguments ask for. Raises ``RejectedInput`` for a trace of no use."""
+    trace = read_trace(Path(args.trace)) if args.trace else None
+    usual = DEFAULT_SECONDS
+    if trace is not None:
+        usual = trace.length_seconds / args.time_scale + _TAIL_SECONDS
+    return Plan(
+        seconds=args.seconds or usual,
+        rate=args.rate,
+        reps=trace.reps if trace else rep_names(args.reps),
+        time_scale=args.time_scale,
+        trace=trace,
+    )
+
+
+def _play(plan: Plan, folder: Path, console: Console) -> Summary:
+    from distributor.demo.stage import perform  # noqa: PLC0415 - needs the extras
+
+    clock = Clock()
+    with io.FileIO(folder / "daemon.log", "ab") as file:
+        writer = logs.setup(clock.now_ns, level="info", stream=file)
+        try:
+            return asyncio.run(perform(plan, folder, console))
+        finally:
+            writer.close()
+
+
+def report(summary: Summary, plan: Plan, console: Console) -> None:
+    """Print the end of the demo."""
+    from distributor.demo.summary import lines  # noqa: PLC0415 - needs the extras
+
+    _say(console, f"after {plan.seconds:g} s, at {plan.time_scale:g} times the speed of a floor")
+    if plan.trace is not None and plan.trace.defects:
+        found = ", ".join(f"{kind} {count}" for kind, count in sorted(plan.trace.defects.items()))
+        _say(console, f"defects of the trace: {found}")
+    for line in lines(summary):
+        _say(console, line)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

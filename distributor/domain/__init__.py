@@ -1,0 +1,1 @@
+"""The words of the product: values and Protocols, no behaviour beyond validation."""

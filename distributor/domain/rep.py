@@ -1,0 +1,71 @@
+"""A rep as the core keeps it, and as policies read it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+RepState = Literal["ready", "busy", "wrap_up", "away", "offline"]
+REP_STATES: Final[tuple[RepState, ...]] = ("ready", "busy", "wrap_up", "away", "offline")
+
+
+class Flow(Struct, frozen=True, gc=False):
+    """How much of the floor's flow a rep gets, and why: what the rep and the supervisor both see.
+
+    ``value`` 1 is full flow, 0 none. ``reason`` is a code (``full_flow``, ``slow_contact``,
+    ``full_pipeline``, ``paused``, ``manual``, ``warm_up``). ``because`` is one sentence with its
+    numbers, ``restores`` says what brings the flow back. ``since_ns`` is when this reason began.
+    """
+
+    value: float = 1.0
+    reason: str = "full_flow"
+    because: str = ""
+    restores: str = ""
+    since_ns: int = 0
+
+
+class Rep(Struct, gc=False):
+    """A rep's pipeline and presence. Only the core writes; policies read.
+
+    ``open`` are the leads that take a slot, contacted or not (key -> True while uncontacted).
+    ``state_at_ns`` is the newest event time of a presence; ``since_ns`` when the state began for us.
+    ``sends_states``: whether a dialer reports busy or wrap-up for this rep, so that its ``ready`` can
+    be believed to mean "free". ``free_from_ns``: pace and wrap-up end then. ``last_freed_ns``: when
+    the rep last became able to receive. ``paused_until_ns``: 0 not paused. ``override``: a
+    supervisor's flow for this rep until ``override_until_ns`` (None: none).
+    """
+
+    id: str
+    team: str
+    name: str = ""
+    skills: tuple[str, ...] = ()
+    weight: float = 1.0
+    window: int = 1
+    pace_ns: int = 0
+    listed: bool = True
+    state: RepState = "offline"
+    state_at_ns: int = 0
+    since_ns: int = 0
+    state_reason: str = ""
+    sends_states: bool = False
+    open: dict[str, bool] = {}
+    free_from_ns: int = 0
+    last_assigned_ns: int = 0
+    last_freed_ns: int = 0
+    offline_due_ns: int = 0
+    assignments: int = 0
+    contacts: int = 0
+    contacts_on_time: int = 0
+    response_seconds: float = 0.0
+    paused_until_ns: int = 0
+    pause_reason: str = ""
+    override: float | None = None
+    override_until_ns: int = 0
+    override_reason: str = ""
+    flow: Flow = Flow()
+
+    @property
+    def uncontacted(self) -> int:
+        """Open leads that were not contacted yet."""
+        return sum(self.open.values())

@@ -1,0 +1,145 @@
+"""What supervisors do over HTTP: each action is an event, journalled with who, when and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from distributor.domain.decisions import DeadLettered, EventRecorded
+from distributor.domain.events import SupervisorActed, SupervisorAction
+from distributor.intake.decode_events import FARTHEST_NS
+from distributor.intake.http_auth import CALLER
+from distributor.intake.http_parts import Parts, View, answer, commit, read_object
+from distributor.intake.messages import Instant, Name, moment_ns
+from distributor.intake.problems import Problem
+
+
+class RepAction(Struct):
+    """The body of pause, resume and override. Without ``until``: until somebody ends it."""
+
+    reason: str | None = None
+    until: Instant | None = None
+    flow: (
+        Annotated[float, Meta(ge=0, le=1, description="override: the rep's flow from 0 to 1.")]
+        | None
+    ) = None
+
+
+class AssignAction(Struct):
+    """The body of assign. ``force``: also to a rep who is not ready."""
+
+    rep: Name
+    reason: str | None = None
+    force: bool = False
+
+
+class RecycleAction(Struct):
+    """The body of recycle."""
+
+    reason: str | None = None
+
+
+class CloseAction(Struct):
+    """The body of close."""
+
+    status: Literal["converted", "lost", "invalid", "dnc", "unqualified"]
+    reason: str | None = None
+
+
+class ActionHandlers:
+    """The POST requests of supervisors."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """POST /v1/reps/{rep}/pause: the rep receives nothing until resumed, or until a time."""
+        return await self._control(request, "pause")
+
+    async def resume(self, request: web.Request) -> web.Response:
+        """POST /v1/reps/{rep}/resume: ends a pause or an override."""
+        return await self._control(request, "resume")
+
+    async def override(self, request: web.Request) -> web.Response:
+        """POST /v1/reps/{rep}/override: a flow set by hand."""
+        return await self._control(request, "override")
+
+    async def assign(self, request: web.Request) -> web.Response:
+        """POST /v1/leads/{lead_key}/assign: 409 for a rep who is not ready, unless forced."""
+        key = await self._known_lead(request)
+        body = await read_object(request, AssignAction)
+        if self._parts.rep(body.rep) is None:
+            raise Problem(404, f"rep: {body.rep} is not known; see GET /v1/reps")
+        who = request[CALLER].name
+        event = SupervisorActed(
+            "assign", who, body.reason or "", rep=body.rep, lead_key=key, force=body.force
+        )
+        return await self._act_on_lead(event)
+
+    async def recycle(self, request: web.Request) -> web.Response:
+        """POST /v1/leads/{lead_key}/recycle: the lead waits in its pool again."""
+        key = await self._known_lead(request)
+        body = await read_object(request, RecycleAction)
+        who = request[CALLER].name
+        return await self._act_on_lead(
+            SupervisorActed("recycle", who, body.reason or "", lead_key=key)
+        )
+
+    async def close(self, request: web.Request) -> web.Response:
+        """POST /v1/leads/{lead_key}/close: with a status that closes."""
+        key = await self._known_lead(request)
+        body = await read_object(request, CloseAction)
+        who = request[CALLER].name
+        return await self._act_on_lead(
+            SupervisorActed("close", who, body.reason or "", lead_key=key, status=body.status)
+        )
+
+    async def _control(self, request: web.Request, action: SupervisorAction) -> web.Response:
+        rep = request.match_info["rep"]
+        self._known_rep(rep)
+        body = await read_object(request, RepAction)
+        if action == "override" and body.flow is None:
+            raise Problem(400, "flow: missing; send the flow from 0 to 1")
+        until_ns = self._until_ns(body.until)
+        flow = body.flow if action == "override" else None
+        who = request[CALLER].name
+        await self._act(
+            SupervisorActed(action, who, body.reason or "", rep=rep, until_ns=until_ns, flow=flow)
+        )
+        return answer(self._known_rep(rep))
+
+    def _until_ns(self, until: datetime | None) -> int:
+        if until is None:
+            return 0
+        until_ns = moment_ns(until)
+        now_ns = self._parts.now_ns()
+        if not now_ns < until_ns < now_ns + FARTHEST_NS:
+            raise Problem(400, "until: not within the next five years; send a later or nearer time")
+        return until_ns
+
+    def _known_rep(self, rep: str) -> View:
+        view = self._parts.rep(rep)
+        if view is None:
+            raise Problem(404, f"rep: {rep[:64]} is not known; see GET /v1/reps")
+        return view
+
+    async def _known_lead(self, request: web.Request) -> str:
+        key = request.match_info["lead_key"]
+        if await self._parts.reader.lead(key) is None:
+            raise Problem(404, f"lead_key: {key[:64]} is not known; see GET /v1/leads")
+        return key
+
+    async def _act_on_lead(self, event: SupervisorActed) -> web.Response:
+        await self._act(event)
+        return answer(await self._parts.reader.lead(event.lead_key))
+
+    async def _act(self, event: SupervisorActed) -> None:
+        """Commit the action. Raises ``Problem`` 409 where the core refuses it."""
+        (said,) = await commit(self._parts.inbox, [event])
+        if isinstance(said, DeadLettered) or (
+            isinstance(said, EventRecorded) and said.outcome == "rejected"
+        ):
+            raise Problem(409, said.reason)

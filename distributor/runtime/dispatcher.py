@@ -1,0 +1,430 @@
+"""The loop: drain what has arrived, decide, commit once, and only then tell anyone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from distributor.domain.decisions import EventRecorded
+from distributor.domain.events import (
+    LeadEvent,
+    LeadReceived,
+    LeadRefused,
+    PresenceReported,
+    SupervisorActed,
+    Ticked,
+    Undecodable,
+)
+from distributor.domain.faults import PolicyMisbehaved
+from distributor.domain.journal import Batch, Entry, SnapshotImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from distributor.core.engine import Engine
+    from distributor.domain.decisions import Decision, EventOutcome
+    from distributor.domain.events import Channel, Event
+    from distributor.domain.journal import CommitStats, Found, Journal
+    from distributor.domain.messages import Outgoing, Settlement
+    from distributor.runtime.inbox import Inbox, Submission
+    from distributor.runtime.quarantine import Quarantine
+
+log = structlog.get_logger(__name__)
+
+BATCH_EVENTS = 256
+YIELD_EVENTS = 64
+SETTLE_SECONDS = 0.05
+DEAD_BYTES = 64 * 1024
+SNAPSHOT_ENTRIES = 50_000
+SHORTEST_SLEEP_SECONDS = 0.001
+IDS_KEPT = 3
+"""Batches whose event ids may not be found on disk yet: decided, being written, just written."""
+
+
+class Hooks(msgspec.Struct):
+    """What the loop hands on; the composition root fills it in.
+
+    ``compose``: decisions -> outgoing messages. ``send``: committed messages. ``settlements``: what
+    became of older ones. ``committed``: entries that are on disk now. ``decided``: seconds that one
+    event took. ``late``: seconds a tick came after its time. ``acked``: seconds from receipt to
+    durable and answered.
+    """
+
+    now_ns: Callable[[], int]
+    compose: Callable[[Sequence[Decision], int], list[Outgoing]]
+    send: Callable[[Sequence[Outgoing]], None]
+    settlements: Callable[[], list[Settlement]]
+    committed: Callable[[Sequence[Entry], CommitStats], None]
+    decided: Callable[[float], None]
+    late: Callable[[float], None]
+    acked: Callable[[Channel, float], None]
+
+
+class _Decided:
+    """A batch between its decisions and its commit."""
+
+    __slots__ = ("answered", "entries", "event_ids", "outgoing", "settlements")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.outgoing: list[Outgoing] = []
+        self.settlements: list[Settlement] = []
+        self.answered: list[tuple[Submission, list[Decision]]] = []
+        self.event_ids: set[tuple[str, str]] = set()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write and nobody to tell."""
+        return not (self.entries or self.outgoing or self.settlements or self.answered)
+
+
+class Dispatcher:
+    """Owns the engine: nobody else changes it. While one batch is written, the next one is decided:
+    memory may be one batch ahead of the disk, and nobody is told before the disk has it. A commit that
+    fails ends the process. The batches grow with the load by themselves."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        inbox: Inbox,
+        hooks: Hooks,
+        *,
+        epoch: int,
+        next_outbox_id: int,
+        snapshot_entries: int = SNAPSHOT_ENTRIES,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        self.engine = engine
+        self.journal = journal
+        self.inbox = inbox
+        self.hooks = hooks
+        self._quarantine = quarantine
+        self._epoch = epoch
+        self._next_outbox_id = next_outbox_id
+        self._seq = journal.last_seq
+        self._decided_seq = journal.last_seq
+        self._committing: asyncio.Task[None] | None = None
+        self._recent_ids: deque[set[tuple[str, str]]] = deque(maxlen=IDS_KEPT)
+        self._snapshot_at = journal.last_seq
+        self._snapshot_entries = snapshot_entries
+        self._snapshot: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._begun = False
+        self._idle_ticks: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._settle_timer: asyncio.TimerHandle | None = None
+
+    # -- the service ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until ``stop``: returns when everything that was taken in is committed. Raises
+        ``StoreFailed`` when a commit fails; the process must end then."""
+        while True:
+            self._arm()
+            if not self._stopping:
+                await self.inbox.wait()
+            if self._committing is not None and self._committing.done():
+                await self._committed()
+            decided = await self._decide_next()
+            await self._committed()
+            self._begin_commit(decided)
+            if self._stopping and not self.inbox.events:
+                break
+            await asyncio.sleep(0)  # the commit takes what it needs of the state before it changes
+        await self._committed()
+        await self._last_words()
+
+    async def round(self) -> None:
+        """Commit what is due and the settlements, and wait for it. For use after ``run``."""
+        decided = await self._decide_next()
+        await self._committed()
+        self._begin_commit(decided)
+        await self._committed()
+
+    def stop(self) -> None:
+        """Take nothing more in, commit what is here, and end."""
+        self.inbox.open = False
+        self._stopping = True
+        self.inbox.wake()
+
+    def settle_soon(self) -> None:
+        """There are settlements: write them with the next commit, within 50 ms."""
+        if self._settle_timer is None:
+            loop = asyncio.get_running_loop()
+            self._settle_timer = loop.call_later(SETTLE_SECONDS, self._settle_now)
+
+    def _settle_now(self) -> None:
+        self._settle_timer = None
+        self.inbox.wake()
+
+    async def _last_words(self) -> None:
+        for timer in (self._timer, self._settle_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._snapshot is not None:
+            await asyncio.wait({self._snapshot})  # how it went is told by its callback
+
+    def _arm(self) -> None:
+        """Wake up at the engine's next deadline."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_ns = self.engine.next_deadline_ns()
+        if due_ns is None:
+            return
+        delay = max(SHORTEST_SLEEP_SECONDS, (due_ns - self.hooks.now_ns()) / 1e9)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(min(delay, 3600.0), self.inbox.wake)
+
+    # -- one batch -----------------------------------------------------------------------------
+
+    async def _decide_next(self) -> _Decided:
+        """Decide what has arrived, and what else arrives while the batch before is being written."""
+        decided = _Decided()
+        self._recent_ids.append(decided.event_ids)
+        await self._decide_arrived(decided)
+        while self._is_writing() and len(decided.entries) < BATCH_EVENTS:
+            await self.inbox.wait()  # for an arrival, or for the end of the commit
+            await self._decide_arrived(decided)
+        return decided
+
+    def _is_writing(self) -> bool:
+        return self._committing is not None and not self._committing.done()
+
+    async def _decide_arrived(self, decided: _Decided) -> None:
+        work = self.inbox.take(BATCH_EVENTS)
+        found = await self._look_up(work)
+        now_ns = self.hooks.now_ns()
+        if self._begun:
+            self._tick(now_ns, decided)
+        self._begun = True  # nothing comes before the event that begins an epoch
+        await self._decide(work, found, now_ns, decided)
+        decided.settlements += self.hooks.settlements()
+
+    async def _look_up(self, work: Sequence[Submission]) -> Found | None:
+        """Ask the store what memory does not know: earlier leads, event ids, closed leads."""
+        state = self.engine.state
+        vendor_ids: list[tuple[str, str]] = []
+        event_ids: list[tuple[str, str]] = []
+        lead_keys: list[str] = []
+        for submission in work:
+            for event in submission.events:
+                kind = type(event)
+                if kind is LeadReceived:
+                    pair = (event.vendor, event.vendor_id)  # type: ignore[union-attr]
+                    if not state.has_open(pair):
+                        vendor_ids.append(pair)
+                elif kind is LeadEvent or kind is PresenceReported:
+                    if event.event_id:  # type: ignore[union-attr]
+                        event_ids.append((event.source, event.event_id))  # type: ignore[union-attr]
+                key = _key_of(event)
+                if key:
+                    lead = state.leads.get(key)
+                    if lead is None or lead.state == "closed":
+                        lead_keys.append(key)
+        if not (vendor_ids or event_ids or lead_keys):
+            return None
+        return await self.journal.lookup(vendor_ids, event_ids, lead_keys)
+
+    def _tick(self, now_ns: int, decided: _Decided) -> None:
+        due_ns = self.engine.next_deadline_ns()
+        if due_ns is None or due_ns > now_ns:
+            return
+        self.hooks.late((now_ns - due_ns) / 1e9)
+        if not self._handle(Ticked(), now_ns, decided):
+            self._idle_ticks.append(self.engine.state.now_ns)
+
+    async def _decide(
+        self,
+        work: Sequence[Submission],
+        found: Found | None,
+        now_ns: int,
+        decided: _Decided,
+    ) -> None:
+        seen: set[tuple[str, str]] = set() if found is None else found.seen
+        # What is on its way to the disk is not found there yet.
+        seen = seen.union(*self._recent_ids)
+        count = 0
+        for submission in work:
+            answers: list[Decision] = []
+            for event in submission.events:
+                answers.append(self._answer(event, found, seen, now_ns, decided))
+                count += 1
+                if count % YIELD_EVENTS == 0:
+                    await asyncio.sleep(0)
+            if submission.reply is not None:
+                decided.outgoing += submission.reply(answers)
+            decided.answered.append((submission, answers))
+
+    def _answer(
+        self,
+        event: Event,
+        found: Found | None,
+        seen: set[tuple[str, str]],
+        now_ns: int,
+        decided: _Decided,
+    ) -> Decision:
+        mark = None
+        if isinstance(event, LeadEvent | PresenceReported) and event.event_id:
+            mark = (event.source, event.event_id)
+            if mark in seen:
+                return _answered(event, "duplicate", "this event_id was recorded before")
+        reason = self._quarantine.reason(event) if self._quarantine is not None else ""
+        if reason:
+            return self._refuse(event, reason, now_ns, decided)
+        if found is not None:
+            event = _informed(event, found)
+        answer = self._handle(event, now_ns, decided)[0]
+        refused = isinstance(answer, EventRecorded) and answer.outcome == "rejected"
+        if mark is not None and not refused:
+            seen.add(mark)
+            decided.event_ids.add(
+                mark
+            )  # what was refused may be mended and sent again under its id
+        return answer
+
+    def _refuse(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> Decision:
+        """Keep an event that is set aside as a dead letter, and answer that it is refused."""
+        letter = Undecodable("quarantine", reason, msgspec.json.encode(event)[:DEAD_BYTES])
+        self._handle(letter, now_ns, decided)
+        if isinstance(event, LeadReceived):
+            refused = LeadRefused(event.vendor, event.vendor_id, event.channel, reason)
+            return self._handle(refused, now_ns, decided)[0]
+        return _answered(event, "rejected", reason)
+
+    def _handle(self, event: Event, now_ns: int, decided: _Decided) -> list[Decision]:
+        begun = perf_counter()
+        try:
+            decisions = self.engine.handle(event, now_ns)
+        except Exception as error:
+            # A policy that asks for the impossible would have every lead set aside in turn.
+            if self._quarantine is not None and not isinstance(error, PolicyMisbehaved):
+                self._quarantine.add(event, error, now_ns)
+            raise
+        self.hooks.decided(perf_counter() - begun)
+        if decisions:
+            self._decided_seq += 1
+            at_ns = self.engine.state.now_ns
+            ticks, self._idle_ticks = tuple(self._idle_ticks), []
+            entry = Entry(self._decided_seq, at_ns, event, tuple(decisions), ticks)
+            decided.entries.append(entry)
+            decided.outgoing += self.hooks.compose(decisions, at_ns)
+        return decisions
+
+    # -- committing ----------------------------------------------------------------------------
+
+    def _begin_commit(self, decided: _Decided) -> None:
+        """Write a batch while the next one is decided. ``_committed`` must be awaited before."""
+        if decided.empty:
+            return  # the end of a commit wakes the loop: an empty one would wake it for ever
+        numbered = []
+        for message in decided.outgoing:
+            numbered.append(_numbered(message, self._next_outbox_id))
+            self._next_outbox_id += 1
+        decided.outgoing = numbered
+        leads, reps = self.engine.take_touched()
+        batch = Batch(decided.entries, leads, reps, numbered, decided.settlements)
+        image = self._image_if_due()
+        self._committing = asyncio.get_running_loop().create_task(
+            self._commit(batch, decided, image), name="commit"
+        )
+        self._committing.add_done_callback(lambda _: self.inbox.wake())
+
+    async def _commit(self, batch: Batch, decided: _Decided, image: SnapshotImage | None) -> None:
+        if decided.entries or decided.outgoing or decided.settlements:
+            stats = await self.journal.append(batch, expect=self._seq, epoch=self._epoch)
+            self._seq += len(decided.entries)
+            self.hooks.send(decided.outgoing)
+            self.hooks.committed(decided.entries, stats)
+        for submission, answers in decided.answered:
+            if submission.done is not None:
+                submission.done(answers)
+            if submission.channel is not None:
+                self.hooks.acked(submission.channel, perf_counter() - submission.received)
+        if image is not None:
+            self._keep(image)
+
+    async def _committed(self) -> None:
+        """Wait for the batch that is being written. Raises what made it fail."""
+        if self._committing is not None:
+            committing, self._committing = self._committing, None
+            await committing
+
+    # -- snapshots -----------------------------------------------------------------------------
+
+    def _image_if_due(self) -> SnapshotImage | None:
+        due = max(self._snapshot_entries, len(self.engine.state.leads))
+        if self._decided_seq - self._snapshot_at < due or self._snapshot is not None:
+            return None
+        self._snapshot_at = self._decided_seq
+        return self.image()
+
+    def image(self) -> SnapshotImage:
+        """The engine's state as of the last decided entry. Lead records are never changed in place,
+        so the list is a picture that may be written at leisure, once that entry is on disk."""
+        state = self.engine.state
+        return SnapshotImage(self._decided_seq, state.head(), list(state.leads.values()))
+
+    def _keep(self, image: SnapshotImage) -> None:
+        loop = asyncio.get_running_loop()
+        self._snapshot = loop.create_task(self.journal.put_snapshot(image), name="snapshot")
+        self._snapshot.add_done_callback(self._snapshot_done)
+
+    def _snapshot_done(self, task: asyncio.Task[None]) -> None:
+        self._snapshot = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("snapshot_failed", error=str(error))
+
+
+def _key_of(event: Event) -> str:
+    if isinstance(event, LeadEvent):
+        return event.lead_key or event.assignment_id.rpartition("-")[0]
+    return event.lead_key if isinstance(event, SupervisorActed) else ""
+
+
+def _informed(event: Event, found: Found) -> Event:
+    """The event with what the store knows about its lead."""
+    if isinstance(event, LeadReceived):
+        original = found.originals.get((event.vendor, event.vendor_id))
+        return event if original is None else msgspec.structs.replace(event, original=original)
+    if isinstance(event, LeadEvent | SupervisorActed):
+        lead = found.leads.get(_key_of(event))
+        return event if lead is None else msgspec.structs.replace(event, recalled=lead)
+    return event
+
+
+def _answered(event: Event, outcome: EventOutcome, reason: str) -> EventRecorded:
+    """An answer to an event that the engine is not asked about; nothing is journalled."""
+    assert isinstance(event, LeadEvent | PresenceReported)
+    return EventRecorded(
+        event_id=event.event_id,
+        source=event.source,
+        type=event.type if isinstance(event, LeadEvent) else "agent_state",
+        lead_key=event.lead_key if isinstance(event, LeadEvent) else "",
+        assignment_id=event.assignment_id if isinstance(event, LeadEvent) else "",
+        rep=event.rep,
+        at_ns=event.at_ns,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _numbered(message: Outgoing, number: int) -> Outgoing:
+    return type(message)(
+        message.target,
+        message.kind,
+        message.address,
+        message.order_key,
+        message.message_id,
+        message.payload,
+        message.at_ns,
+        message.correlation,
+        number,
+    )

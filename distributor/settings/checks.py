@@ -1,0 +1,213 @@
+"""What must hold between the keys of a configuration file: references, ids, what belongs together."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+from distributor.domain.dialers import WebhookPlan
+from distributor.domain.floor import Floor, FlowPlan
+from distributor.settings.limits import CENTURY_SECONDS
+from distributor.settings.model import Settings, TokenSettings
+from distributor.settings.problems import Problems, near, shown
+
+DEFAULT_TEAM: Final = "default"
+MQTT_DIALER: Final = "mqtt"
+"""The dialer that listens on our MQTT topics: there without being configured."""
+
+_SCALED: Final = tuple(name for name in FlowPlan.__struct_fields__ if name.endswith("_seconds"))
+
+
+def check(
+    settings: Settings, tree: dict[str, Any], policies: Collection[str], problems: Problems
+) -> None:
+    """Report what does not fit together in ``settings``, as read from ``tree``."""
+    _ids(settings, problems)
+    _sections(settings, tree, problems)
+    _flow(settings.flow, tree.get("flow"), policies, problems)
+    _reps(settings, problems)
+    _pools(settings, policies, problems)
+    _http(settings, problems)
+    if settings.mqtt is not None:
+        tls = settings.mqtt.tls
+        if tls is not None and (tls.cert_file is None) != (tls.key_file is None):
+            problems.add("mqtt.tls", "cert_file and key_file go together; give both or neither")
+    for at, dialer in enumerate(settings.dialers):
+        _dialer(dialer, f"dialers[{at}]", problems)
+
+
+def _ids(settings: Settings, problems: Problems) -> None:
+    lists: dict[str, Sequence[Any]] = {
+        "teams": settings.teams,
+        "reps": settings.reps,
+        "pools": settings.pools,
+        "vendors": settings.vendors,
+        "dialers": settings.dialers,
+    }
+    for path, items in lists.items():
+        _unique(path, "id", [item.id for item in items], problems)
+    if settings.http is not None:
+        names = [token.name for token in settings.http.tokens]
+        _unique("http.tokens", "name", names, problems)
+
+
+def _unique(path: str, key: str, values: Iterable[str], problems: Problems) -> None:
+    first: dict[str, int] = {}
+    for at, value in enumerate(values):
+        before = first.setdefault(value, at)
+        if value and before != at:
+            problems.add(
+                f"{path}[{at}].{key}",
+                f"{shown(value)} is taken by {path}[{before}]; give each its own",
+            )
+
+
+def _sections(settings: Settings, tree: dict[str, Any], problems: Problems) -> None:
+    if "mqtt" not in tree and "http" not in tree:
+        problems.add("mqtt", "missing, and [http] too; add one of them so that leads can come in")
+    if not settings.reps and not problems.spoil("reps"):
+        problems.add("reps", "missing; add at least one [[reps]] with an id")
+    if not settings.pools and not problems.spoil("pools"):
+        problems.add("pools", "missing; add one [[pools]] with an id")
+    if len(settings.pools) > 1:
+        problems.add(
+            "pools",
+            f"{len(settings.pools)} pools need [[rules]] to choose between them, and rules are not "
+            "known yet to this version; keep one",
+        )
+
+
+def _flow(flow: FlowPlan, table: Any, policies: Collection[str], problems: Problems) -> None:
+    _policy(flow.policy, "flow.policy", policies, problems)
+    for name in _SCALED:
+        if getattr(flow, name) / flow.time_scale > CENTURY_SECONDS:
+            problems.add(f"flow.{name}", "is over a century at this time_scale; make one smaller")
+    # A lease shorter than the standard that nobody wrote down is a choice, not a contradiction.
+    written = isinstance(table, dict) and {"first_contact_seconds", "lease_seconds"} <= set(table)
+    if written and flow.first_contact_seconds >= flow.lease_seconds:
+        problems.add(
+            "flow.first_contact_seconds",
+            f"{shown(flow.first_contact_seconds)} is not below lease_seconds "
+            f"({shown(flow.lease_seconds)}); make the lease longer",
+        )
+
+
+def _policy(name: str, path: str, policies: Collection[str], problems: Problems) -> None:
+    if name not in policies and not problems.spoil(path):
+        known = near(name, sorted(policies), "policies")
+        problems.add(path, f"{shown(name)} is no policy; {known}")
+
+
+def _reps(settings: Settings, problems: Problems) -> None:
+    if not settings.teams or _unsure("teams", problems):
+        return  # without teams any name is one
+    known = [team.id for team in settings.teams]
+    for at, rep in enumerate(settings.reps):
+        if rep.team != DEFAULT_TEAM:
+            _reference(rep.team, f"reps[{at}].team", known, "team", problems)
+
+
+def _unsure(path: str, problems: Problems, key: str = "id") -> bool:
+    """Whether it is unknown what the tables of the list at ``path`` have under ``key``, so that a
+    name that is not among them may be right. Their other keys do not matter.
+    """
+    return problems.about(rf"{path}(\[\d+\](\.{key})?)?")
+
+
+def _reference(
+    value: str, path: str, known: Collection[str], kind: str, problems: Problems
+) -> None:
+    if value and value not in known and not problems.spoil(path):
+        names = near(value, known, f"{kind}s")
+        problems.add(path, f"{shown(value)} is no {kind}; {names}")
+
+
+def _pools(settings: Settings, policies: Collection[str], problems: Problems) -> None:
+    teams = _team_names(settings, problems)
+    reps = [rep.id for rep in settings.reps]
+    dialers = [dialer.id for dialer in settings.dialers]
+    if settings.mqtt is not None:
+        dialers.append(MQTT_DIALER)
+    for at, pool in enumerate(settings.pools):
+        path = f"pools[{at}]"
+        if teams is not None:
+            for place, team in enumerate(pool.teams):
+                _reference(team, f"{path}.teams[{place}]", teams, "team", problems)
+        if not _unsure("reps", problems):
+            for place, rep in enumerate(pool.reps):
+                _reference(rep, f"{path}.reps[{place}]", reps, "rep", problems)
+        if pool.policy is not None:
+            _policy(pool.policy, f"{path}.policy", policies, problems)
+        if pool.dialer is not None and not _unsure("dialers", problems):
+            _reference(pool.dialer, f"{path}.dialer", dialers, "dialer", problems)
+        if problems.spoil("reps", "teams", path):
+            continue
+        if not Floor(digest="", reps=settings.reps).members(pool):
+            problems.add(path, "no rep can take from it; change its teams, reps or skills")
+
+
+def _team_names(settings: Settings, problems: Problems) -> list[str] | None:
+    """The names of all teams; None where mistakes hide some of them."""
+    used = dict.fromkeys(rep.team for rep in settings.reps)
+    if _unsure("teams", problems) or (not settings.teams and _unsure("reps", problems, "team")):
+        return None
+    if not settings.teams:
+        return list(used)
+    named = dict.fromkeys(team.id for team in settings.teams)
+    return list(named | dict.fromkeys(team for team in used if team == DEFAULT_TEAM))
+
+
+_OF_TOKENS: Final = r"http(\.host|\.tokens)?|vendors(\[\d+\](\.token_\w+)?)?"
+
+
+def _http(settings: Settings, problems: Problems) -> None:
+    http = settings.http
+    if http is None:
+        return
+    guarded = http.tokens or any(v.token_file or v.token_env for v in settings.vendors)
+    if not guarded and not is_loopback(http.host) and not problems.about(_OF_TOKENS):
+        problems.add(
+            "http.tokens",
+            f"missing, so {shown(http.host)} would be open to everybody; add [[http.tokens]] or "
+            "listen on 127.0.0.1",
+        )
+    for at, token in enumerate(http.tokens):
+        _token(token, f"http.tokens[{at}]", settings, problems)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _token(token: TokenSettings, path: str, settings: Settings, problems: Problems) -> None:
+    lists: dict[str, tuple[str | None, list[str]]] = {
+        "vendor": (token.vendor, [vendor.id for vendor in settings.vendors]),
+        "rep": (token.rep, [rep.id for rep in settings.reps]),
+    }
+    for kind, (value, known) in lists.items():
+        if value is None:
+            continue
+        if token.role != kind and not problems.spoil(f"{path}.role"):
+            problems.add(f"{path}.{kind}", f"has no meaning for role {token.role}; remove it")
+        elif known and not _unsure(f"{kind}s", problems):  # no [[vendors]]: any vendor id is taken
+            _reference(value, f"{path}.{kind}", known, kind, problems)
+
+
+def _dialer(dialer: WebhookPlan, path: str, problems: Problems) -> None:
+    if dialer.id == MQTT_DIALER:
+        problems.add(f"{path}.id", f"{shown(MQTT_DIALER)} is reserved; choose another")
+    if dialer.retry_max_seconds < dialer.retry_first_seconds:
+        problems.add(f"{path}.retry_max_seconds", "is below retry_first_seconds; make it larger")
+    asks = dialer.lookup is not None and dialer.lookup_found
+    if dialer.unknown_outcome == "lookup" and not asks and not problems.spoil(path):
+        problems.add(
+            f"{path}.unknown_outcome",
+            '"lookup" needs a lookup request and lookup_found; add them or use "repeat"',
+        )

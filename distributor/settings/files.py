@@ -1,0 +1,108 @@
+"""Reading the configuration file, and the files that it names."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from distributor.errors import BadConfig
+from distributor.settings.model import Settings, StoreSettings
+from distributor.settings.problems import Problems, shown
+
+_LONGEST: Final = 64 * 1024 * 1024
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The parsed file. Raises BadConfig with the one line of what stops the parsing."""
+    try:
+        with path.open("rb") as opened:
+            raw = opened.read(_LONGEST + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadConfig(
+            [f"{shown(str(path))} cannot be read ({why}); name an existing file"]
+        ) from None
+    if len(raw) > _LONGEST:
+        raise BadConfig([f"{path}: is over 64 MiB; that is no configuration file"])
+    try:
+        return tomllib.loads(raw.decode())
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadConfig([f"{path}: line {line}: no UTF-8 text; save the file as UTF-8"]) from None
+    except RecursionError:
+        raise BadConfig([f"{path}: nested too deep; make it flatter"]) from None
+    except ValueError as error:  # TOMLDecodeError, and numbers of too many digits
+        raise BadConfig([f"{path}: no TOML: {' '.join(str(error).split())}"]) from None
+
+
+def store_path(path: Path) -> Path:
+    """Where the store of the configuration file ``path`` is, whatever else is wrong with the file.
+    Raises BadConfig when the file does not parse or names no such path.
+    """
+    table = read_toml(path).get("store", {})
+    place = table.get("path", StoreSettings().path) if isinstance(table, dict) else None
+    if not isinstance(place, str) or not place or "\0" in place:
+        raise BadConfig(["store.path: is no path; write one in quotes"])
+    return path.absolute().parent / place
+
+
+def located(settings: Settings, folder: Path) -> Settings:
+    """``settings`` with every path made absolute; relative ones are relative to ``folder``."""
+
+    def place(path: str | None) -> str | None:
+        return None if path is None else str(folder / path)
+
+    mqtt, http = settings.mqtt, settings.http
+    if mqtt is not None:
+        tls = mqtt.tls and replace(
+            mqtt.tls,
+            ca_file=place(mqtt.tls.ca_file),
+            cert_file=place(mqtt.tls.cert_file),
+            key_file=place(mqtt.tls.key_file),
+        )
+        mqtt = replace(mqtt, tls=tls, password_file=place(mqtt.password_file))
+    if http is not None:
+        https = http.tls and replace(
+            http.tls, cert_file=place(http.tls.cert_file), key_file=place(http.tls.key_file)
+        )
+        tokens = tuple(replace(t, token_file=place(t.token_file)) for t in http.tokens)
+        http = replace(http, tls=https, tokens=tokens)
+    return replace(
+        settings,
+        store=replace(settings.store, path=place(settings.store.path)),
+        mqtt=mqtt,
+        http=http,
+        vendors=tuple(replace(v, token_file=place(v.token_file)) for v in settings.vendors),
+        dialers=tuple(replace(d, secret_file=place(d.secret_file)) for d in settings.dialers),
+    )
+
+
+def check_files(settings: Settings, problems: Problems) -> None:
+    """Report certificates that cannot be read, and a store path that cannot be a file's."""
+    named: dict[str, str | None] = {}
+    if settings.mqtt is not None and settings.mqtt.tls is not None:
+        tls = settings.mqtt.tls
+        named["mqtt.tls.ca_file"] = tls.ca_file
+        named["mqtt.tls.cert_file"] = tls.cert_file
+        named["mqtt.tls.key_file"] = tls.key_file
+    if settings.http is not None and settings.http.tls is not None:
+        named["http.tls.cert_file"] = settings.http.tls.cert_file
+        named["http.tls.key_file"] = settings.http.tls.key_file
+    for path, file in named.items():
+        if file is not None and not problems.spoil(path):
+            _readable(path, file, problems)
+    if os.path.isdir(settings.store.path):  # noqa: PTH112 - Path.is_dir raises for odd names
+        problems.add("store.path", f"{shown(settings.store.path)} is a folder; name a file in it")
+
+
+def _readable(path: str, file: str, problems: Problems) -> None:
+    try:
+        with Path(file).open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no file name"
+        problems.add(path, f"{shown(file)} cannot be read ({why}); put the file there")

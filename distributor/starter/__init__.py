@@ -1,0 +1,44 @@
+"""The files that ``distributor init`` writes: a floor that runs as it is, and what goes around it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from distributor.errors import BadConfig
+
+FILES: Final = ("distributor.toml", "mosquitto.conf", "distributor.service", "prometheus.yml")
+
+
+def write(folder: Path) -> list[Path]:
+    """Write the starter files into ``folder`` (made if missing) and return their paths. Raises
+    BadConfig, and writes nothing, when one of them is there already.
+    """
+    targets = [folder / name for name in FILES]
+    there = [target.name for target in targets if target.exists() or target.is_symlink()]
+    if there:
+        raise BadConfig([f"{folder} has {', '.join(there)} already; name another folder"])
+    if folder.exists() and not folder.is_dir():
+        raise BadConfig([f"{folder} is no folder; name another"])
+    for made in (folder, folder / "data"):
+        made.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        with target.open("x", encoding="utf-8") as opened:
+            opened.write(_filled(target.name, folder.absolute()))
+    return targets
+
+
+def _filled(name: str, folder: Path) -> str:
+    text = files(__name__).joinpath(name).read_text(encoding="utf-8")
+    unit = name.endswith(".service")
+    place = str(folder).replace("%", "%%") if unit else str(folder)
+    return text.replace("@FOLDER@", place).replace("@PROGRAM@", _program())
+
+
+def _program() -> str:
+    """The command line that starts us, quoted for a systemd unit."""
+    script = Path(sys.executable).with_name("distributor")
+    words = [str(script)] if script.exists() else [sys.executable, "-m", "distributor"]
+    return " ".join(f'"{word}"' for word in words).replace("%", "%%")

@@ -1,0 +1,72 @@
+"""Which rep gets the lead (E6): value now against fairness, and skill a little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from distributor.domain.curve import worth
+from distributor.domain.lead import Lead
+from distributor.domain.policy import PoolView
+from policies.lease.roster import SHARE_UNIT, Offer, Roster, Seat
+from policies.lease.settings import FAIRNESS, PEAK, SLOW_OUTCOME
+
+Ranked = tuple[float, Offer]
+"""(score, candidate)."""
+_USUAL: Final = 240.0 / SHARE_UNIT
+
+
+def expected_worth(offer: Offer, age: float) -> float:
+    """V: the value to expect of a lead of ``age`` given to this candidate now (per unit of quality)."""
+    p, _, lag, _ = offer
+    return p * worth(age + lag) + (1.0 - p) * worth(age + lag + SLOW_OUTCOME)
+
+
+def rank(roster: Roster, offers: Sequence[Offer], age: float, *, stale: bool) -> list[Ranked]:
+    """The candidates for a lead of ``age``, best first.
+
+    A fresh lead goes to trusted reps first; a stale one to those of whom it would tell something.
+    """
+    trusted_from = roster.estimator.settings.preferred_from
+    allowed = roster.mean_share + 0.3
+    fairness, merit = FAIRNESS / (SHARE_UNIT * allowed), 1.0 / PEAK
+    ranked = []
+    for offer in offers:
+        p, pi, lag, index = offer
+        seat = roster.seats[index]
+        share: float = seat.share
+        if seat.rep.window > 1:
+            share += len(seat.rep.open) * seat.handling / _USUAL
+        at = age + lag
+        expected = p * worth(at) + (1.0 - p) * worth(at + SLOW_OUTCOME)
+        score = seat.merit * expected * merit - fairness * share + FAIRNESS
+        ranked.append(((pi >= trusted_from) is stale, -score, index, offer))
+    ranked.sort()
+    return [(-score, offer) for _, score, _, offer in ranked]
+
+
+def may_have(pool: PoolView, seat: Seat, lead: Lead, now_ns: int) -> bool:
+    """Whether this rep may get this lead: the rules, and a supervisor's share of the flow."""
+    if not pool.may_take(seat.rep, lead):
+        return False
+    share = seat.rep.override
+    if share is None or share >= 1.0:
+        return True
+    minute = int(pool.seconds(0, now_ns) // 60.0)
+    number = int.from_bytes(lead.key.encode()[-8:], "big")
+    return pool.draw(seat.index, number, minute) < share
+
+
+def permitted(
+    pool: PoolView, roster: Roster, lead: Lead, ranked: Sequence[Ranked], limit: int, now_ns: int
+) -> list[Ranked]:
+    """The first ``limit`` of ``ranked`` who may have the lead; a known relationship goes first."""
+    found: list[Ranked] = []
+    for entry in ranked:
+        seat = roster.seats[entry[1][3]]
+        known = bool(lead.prefers) and lead.prefers == seat.rep.id
+        if (len(found) < limit or known) and may_have(pool, seat, lead, now_ns):
+            found.insert(0 if known else len(found), entry)
+        elif len(found) >= limit and not lead.prefers:
+            break
+    return found[:limit]

@@ -1,0 +1,173 @@
+"""The sentences: each says what was decided and the numbers behind it, and claims nothing else."""
+
+from __future__ import annotations
+
+from distributor.domain.lead import Lead
+from distributor.domain.rep import Flow, Rep
+from policies.lease.choice import Ranked
+from policies.lease.memory import RepMemory, Slot
+from policies.lease.revocation import Steal
+from policies.lease.roster import Offer, Roster, Seat, flow_step
+from policies.lease.settings import RESERVE
+
+
+def name(rep: Rep) -> str:
+    """What people call the rep."""
+    return rep.name or rep.id
+
+
+def span(seconds: float) -> str:
+    """A duration in the words of a floor: ``41 s``, ``4 min``, ``2 h``."""
+    if seconds < 120.0:
+        return f"{seconds:.0f} s"
+    if seconds < 7200.0:
+        return f"{seconds / 60.0:.0f} min"
+    return f"{seconds / 3600.0:.0f} h"
+
+
+def numbers_of(roster: Roster, offer: Offer, now_ns: int) -> dict[str, float]:
+    """The factors of one candidate."""
+    seat = roster.seats[offer[3]]
+    estimator, m = roster.estimator, seat.memory
+    lagging, absent = estimator.belief(m, now_ns)
+    return {
+        "prompt": round(offer[0], 3),
+        "free": round(estimator.free(seat.rep, m, now_ns), 3),
+        "responsive": round(1.0 - lagging - absent, 3),
+        "lagging": round(lagging, 3),
+        "absent": round(absent, 3),
+        "side_work": round(estimator.side_work(m, now_ns), 3),
+        "lag_seconds": round(offer[2], 1),
+        "share": round(estimator.share(m), 2),
+        "mean_share": round(roster.mean_share, 2),
+        "skill": round(estimator.skill(m), 3),
+    }
+
+
+def ranking(roster: Roster, ranked: list[Ranked]) -> tuple[tuple[str, float, str], ...]:
+    """The best candidates as (rep, score, note)."""
+    return tuple(
+        (roster.seats[o[3]].rep.id, round(score, 4), f"prompt pick-up {o[0]:.0%} in {o[2]:.0f} s")
+        for score, o in ranked
+    )
+
+
+def assigned(roster: Roster, offer: Offer, now_ns: int) -> str:
+    """Why this rep got the lead, and who was skipped."""
+    seat = roster.seats[offer[3]]
+    free = roster.estimator.free(seat.rep, seat.memory, now_ns)
+    state = "free now" if free >= 0.995 else f"free with {free:.0%} chance"
+    text = (
+        f"{name(seat.rep)}: {state}, usually picks up in {offer[2]:.0f} s, "
+        f"{offer[0]:.0%} chance of a prompt pick-up"
+    )
+    for index in roster.low[:1]:
+        skipped = roster.seats[index]
+        if index != offer[3]:
+            why = silence(skipped.memory) or belief(roster, skipped, now_ns)
+            text += f"; {name(skipped.rep)} skipped: {why}"
+    return text + "."
+
+
+def panicked(roster: Roster) -> str:
+    """Why slowed reps get fresh leads after all."""
+    return f"Slowing ignored: {roster.slowed} of {roster.at_work} reps slow."
+
+
+def curious(roster: Roster, seat: Seat, age: float, now_ns: int) -> str:
+    """Why a rep in doubt got an old lead that the reserve would have kept waiting."""
+    pi = roster.estimator.responsive(seat.memory, now_ns)
+    return (
+        f"{name(seat.rep)} gets an old lead ({span(age)}): P(responsive) {pi:.2f} is in doubt, "
+        "and his answer tells most."
+    )
+
+
+def kept(roster: Roster, age: float, likely_free: float) -> str:
+    """Why an old lead waits."""
+    idle, kept_back = likely_free, RESERVE * roster.at_work
+    return (
+        f"{span(age)} old: {idle:.1f} reps likely free, {kept_back:.1f} are kept for fresh leads."
+    )
+
+
+def probe(seat: Seat, age: float, limit: float) -> str:
+    """Why a slowed rep got an old lead."""
+    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a test, back in {limit:.0f} s."
+
+
+def probe_over(seat: Seat, silent: float) -> str:
+    """Why a test lead came back."""
+    return f"Test lead unanswered by {name(seat.rep)} for {span(silent)}: taken back."
+
+
+def stolen(steal: Steal) -> str:
+    """Why a lead moves on."""
+    return (
+        f"Moved {name(steal.holder.rep)} → {name(steal.taker.rep)}: {span(steal.silent)} unanswered; "
+        f"worth {steal.lead.quality * (steal.worth_there - steal.worth_here):.2f}, "
+        f"price {steal.price:.2f}; waiting 6 s more would be worse."
+    )
+
+
+def silence(m: RepMemory) -> str:
+    """The unanswered leads that count against a rep, "" if there are none."""
+    if not m.fails:
+        return ""
+    times = ", ".join(f"{seconds:.0f} s" for seconds in m.losses)
+    if m.fails == 1:
+        return f"1 lead unanswered ({times})"
+    more = "last " if m.fails > len(m.losses) else ""
+    return f"{m.fails} leads in a row unanswered ({more}{times})"
+
+
+def belief(roster: Roster, seat: Seat, now_ns: int) -> str:
+    """What is believed of a rep."""
+    lagging, absent = roster.estimator.belief(seat.memory, now_ns)
+    return (
+        f"P(responsive) {max(0.0, 1.0 - lagging - absent):.2f}: "
+        f"lagging {lagging:.2f}, absent {absent:.2f}"
+    )
+
+
+def flow(roster: Roster, seat: Seat, now_ns: int) -> Flow:
+    """The rep's share of fresh leads, as the rep and the supervisor see it."""
+    rep, m, settings = seat.rep, seat.memory, roster.estimator.settings
+    if rep.override is not None:
+        because = f"Set to {rep.override:.0%} by a supervisor"
+        because += f": {rep.override_reason}." if rep.override_reason else "."
+        return Flow(rep.override, "manual", because, "The end of the override.", now_ns)
+    pi = roster.estimator.responsive(m, now_ns)
+    if pi >= settings.fresh_from or not settings.visible:
+        return Flow(1.0, "full_flow", "", "", now_ns)
+    parts = [part for part in (silence(m), belief(roster, seat, now_ns)) if part]
+    return Flow(
+        flow_step(pi, settings.fresh_from),
+        "slow_contact",
+        f"Gets only older leads: {'; '.join(parts)}.",
+        f"One prompt contact restores full flow; {_next_test(roster, m, now_ns)}.",
+        now_ns,
+    )
+
+
+def _next_test(roster: Roster, m: RepMemory, now_ns: int) -> str:
+    if any(slot.probe for slot in m.slots):
+        return "a test lead is with the rep now"
+    wait = (m.next_probe_ns - now_ns) * roster.estimator.rate
+    return (
+        f"next test lead in {wait:.0f} s" if wait > 0.5 else "next test lead as soon as one waits"
+    )
+
+
+def slot_numbers(roster: Roster, m: RepMemory, slot: Slot, now_ns: int) -> dict[str, float]:
+    """What the silence on a lease says."""
+    silent = (now_ns - slot.since_ns) * roster.estimator.rate
+    v, total = roster.estimator.silence(m, slot, silent)
+    names = ("free", "side_work", "handling", "lagging", "absent")
+    found = {key: round(part / total, 3) for key, part in zip(names, v, strict=True)}
+    return {"silent_seconds": round(silent, 1), **found}
+
+
+def lead_numbers(lead: Lead, age: float) -> dict[str, float]:
+    """What a decision depends on of the lead."""
+    return {"age_seconds": round(age, 1), "quality": lead.quality}

@@ -1,0 +1,229 @@
+"""One pass: what to do with the waiting leads and the silent leases now (flow-control 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from distributor.domain.lead import Lead
+from distributor.domain.policy import Defer, Intent, Lease, PoolView, Recall
+from policies.lease import explain
+from policies.lease.choice import may_have, permitted, rank
+from policies.lease.memory import Slot
+from policies.lease.revocation import Steal, Watch
+from policies.lease.roster import Offer, Roster, Seat
+from policies.lease.settings import PROBE_RECALLS, RESERVE, STALE_AGE
+
+LOOK_AHEAD: Final = 16
+_RANKED: Final = 5
+
+
+class Pass:
+    """Asked again after every commit, it answers one intent at a time.
+
+    In this order: test leads whose time is over come back; slowed reps get old leads as tests; then
+    the best waiting lead is weighed against the best move of a silent one.
+    """
+
+    def __init__(self, pool: PoolView, roster: Roster, watch: Watch) -> None:
+        self._pool = pool
+        self._roster = roster
+        self._watch = watch
+        self._estimator = roster.estimator
+        self._moving: Steal | None = None
+        self._deferred: dict[str, str] = {}
+
+    def forget(self, lead_key: str) -> None:
+        """The lead does not wait any more."""
+        self._deferred.pop(lead_key, None)
+
+    def next(self, now_ns: int) -> Intent | None:
+        """The next thing to do, or None. Classes and due leases must be up to date."""
+        if self._moving is not None:
+            move, self._moving = self._moving, None
+            if self._still_fits(move, now_ns):
+                return self._move_on(move, now_ns)
+        overdue = self._watch.overdue_probe(now_ns)
+        if overdue is not None:
+            return self._withdraw(*overdue, now_ns)
+        if not self._pool.waiting and not self._watch.due:
+            return None
+        return self._probe(now_ns) or self._decide(now_ns)
+
+    def _withdraw(self, seat: Seat, slot: Slot, now_ns: int) -> Recall:
+        self._watch.due.pop(slot.lead_key, None)
+        silent = self._pool.seconds(slot.since_ns, now_ns)
+        return Recall(
+            slot.lead_key,
+            seat.rep.id,
+            "probe_over",
+            explain.probe_over(seat, silent),
+            explain.slot_numbers(self._roster, seat.memory, slot, now_ns),
+        )
+
+    def _probe(self, now_ns: int) -> Lease | None:
+        """A slowed rep gets an old lead at once, outside the reserve (E9)."""
+        roster, pool = self._roster, self._pool
+        if not roster.low or roster.panic or not pool.waiting:
+            return None
+        old = [lead for lead in pool.oldest(LOOK_AHEAD) if self._may_probe(lead, now_ns)]
+        if not old:
+            return None
+        for seat in roster.probe_candidates(now_ns, self._draw(now_ns)):
+            for lead in old:
+                if pool.may_take(seat.rep, lead):
+                    return self._test(lead, seat, now_ns)
+        return None
+
+    def _may_probe(self, lead: Lead, now_ns: int) -> bool:
+        old = self._pool.age_seconds(lead, now_ns) > STALE_AGE
+        return old and lead.recalls < PROBE_RECALLS
+
+    def _test(self, lead: Lead, seat: Seat, now_ns: int) -> Lease:
+        age = self._pool.age_seconds(lead, now_ns)
+        lagging, absent = self._estimator.belief(seat.memory, now_ns)
+        numbers = {"responsive": 1.0 - lagging - absent, "lagging": lagging, "absent": absent}
+        return Lease(
+            lead.key,
+            seat.rep.id,
+            "probe",
+            explain.probe(seat, age, self._estimator.settings.probe_limit),
+            explain.lead_numbers(lead, age) | {k: round(v, 3) for k, v in numbers.items()},
+            probe=True,
+            presumed_finished=self._roster.finished(seat),
+        )
+
+    def _draw(self, now_ns: int) -> float:
+        return self._pool.draw(now_ns, len(self._roster.eligible), self._pool.waiting)
+
+    def _decide(self, now_ns: int) -> Intent | None:
+        roster = self._roster
+        if not roster.eligible and not (roster.low and roster.panic):
+            return None
+        offers, likely_free = roster.offers(now_ns, self._draw(now_ns))
+        if not offers:
+            return None
+        spare = likely_free > RESERVE * roster.at_work
+        intent, index = self._serve(offers, likely_free, spare, now_ns)
+        steal = self._watch.best(offers, spare=spare, floor=index, now=now_ns)
+        return intent if steal is None else self._steal(steal, now_ns)
+
+    def _serve(
+        self, offers: list[Offer], likely_free: float, spare: bool, now_ns: int
+    ) -> tuple[Intent | None, float]:
+        """What to do with the waiting leads, and the index of the lead that it is about (E5, E7)."""
+        pool = self._pool
+        first = pool.best(now_ns) if pool.waiting else None
+        if first is None:
+            return None, 0.0
+        deferred: Intent | None = None
+        for at, lead in enumerate(self._lineup(first, now_ns)):
+            age = pool.age_seconds(lead, now_ns)
+            if age <= STALE_AGE or spare:
+                intent = self._give(lead, age, offers, now_ns)
+            elif at == 0:
+                intent = self._satisfy_curiosity(lead, age, offers, now_ns)
+                deferred = None if intent else self._defer(lead, age, likely_free)
+            else:
+                continue
+            if intent is not None:
+                return intent, pool.order_index(lead, now_ns)
+        return deferred, 0.0
+
+    def _lineup(self, first: Lead, now_ns: int) -> Iterable[Lead]:
+        """The best lead, and only if it cannot be given now, the ones behind it."""
+        yield first
+        for lead in self._pool.in_order(now_ns, LOOK_AHEAD):
+            if lead.key != first.key:
+                yield lead
+
+    def _give(self, lead: Lead, age: float, offers: list[Offer], now_ns: int) -> Lease | None:
+        roster = self._roster
+        ranked = rank(roster, offers, age, stale=age > STALE_AGE)
+        ranked = permitted(self._pool, roster, lead, ranked, _RANKED, now_ns)
+        if not ranked:
+            return None
+        score, offer = ranked[0]
+        seat = roster.seats[offer[3]]
+        because, reason = explain.assigned(roster, offer, now_ns), "best_rep"
+        if seat.slowed:
+            because, reason = explain.panicked(roster) + " " + because, "panic"
+        elif lead.prefers == seat.rep.id:
+            reason = "known_rep"
+        numbers = explain.lead_numbers(lead, age) | explain.numbers_of(roster, offer, now_ns)
+        numbers["score"] = round(score, 4)
+        return Lease(
+            lead.key,
+            seat.rep.id,
+            reason,
+            because,
+            numbers,
+            explain.ranking(roster, ranked),
+            presumed_finished=self._roster.finished(seat),
+        )
+
+    def _satisfy_curiosity(
+        self, lead: Lead, age: float, offers: list[Offer], now_ns: int
+    ) -> Lease | None:
+        """A stale lead within the reserve goes to the eligible rep most in doubt, if any (E7)."""
+        limit = self._estimator.settings.curious_below
+        doubted = sorted((o for o in offers if o[1] < limit), key=lambda o: (o[1], o[3]))
+        for offer in doubted:
+            seat = self._roster.seats[offer[3]]
+            if may_have(self._pool, seat, lead, now_ns):
+                numbers = explain.numbers_of(self._roster, offer, now_ns)
+                return Lease(
+                    lead.key,
+                    seat.rep.id,
+                    "in_doubt",
+                    explain.curious(self._roster, seat, age, now_ns),
+                    explain.lead_numbers(lead, age) | numbers,
+                    presumed_finished=self._roster.finished(seat),
+                )
+        return None
+
+    def _defer(self, lead: Lead, age: float, likely_free: float) -> Defer | None:
+        if lead.reason == "reserve" or self._deferred.get(lead.key) == "reserve":
+            return None
+        if len(self._deferred) > 2 * self._pool.waiting + 64:
+            self._deferred.clear()
+        self._deferred[lead.key] = "reserve"
+        return Defer(lead.key, "reserve", explain.kept(self._roster, age, likely_free))
+
+    def _steal(self, steal: Steal, now_ns: int) -> Recall:
+        self._moving = steal
+        slot = steal.holder.memory.slot_of(steal.lead.key)
+        assert slot is not None, "only standing leases are weighed"
+        self._watch.due.pop(slot.lead_key, None)
+        numbers = explain.slot_numbers(self._roster, steal.holder.memory, slot, now_ns)
+        numbers |= {
+            "gain": round(steal.gain, 3),
+            "worth_here": round(steal.worth_here, 3),
+            "worth_there": round(steal.worth_there, 3),
+            "price": round(steal.price, 3),
+        }
+        return Recall(steal.lead.key, steal.holder.rep.id, "moved", explain.stolen(steal), numbers)
+
+    def _still_fits(self, move: Steal, now_ns: int) -> bool:
+        lead = self._pool.lead(move.lead.key)
+        taker = move.taker
+        return (
+            lead is not None
+            and lead.state == "waiting"
+            and taker.place != ""
+            and may_have(self._pool, taker, lead, now_ns)
+        )
+
+    def _move_on(self, move: Steal, now_ns: int) -> Lease:
+        taker, age = move.taker, self._pool.age_seconds(move.lead, now_ns)
+        numbers = {"silent_seconds": round(move.silent, 1), "gain": round(move.gain, 3)}
+        return Lease(
+            move.lead.key,
+            taker.rep.id,
+            "moved",
+            explain.stolen(move),
+            explain.lead_numbers(move.lead, age)
+            | explain.numbers_of(self._roster, move.offer, now_ns)
+            | numbers,
+            presumed_finished=self._roster.finished(taker),
+        )

@@ -1,0 +1,208 @@
+"""When a silent lead moves on to somebody else (E8)."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from distributor.domain.curve import worth
+from distributor.domain.lead import Lead
+from distributor.domain.policy import PoolView
+from policies.lease.choice import expected_worth, may_have
+from policies.lease.memory import Slot
+from policies.lease.roster import Offer, Roster, Seat
+from policies.lease.settings import (
+    PANIC_STEAL_AGE,
+    PEAK,
+    PRICE_FRESH,
+    PRICE_STALE,
+    RECHECK_AGES,
+    STALE_AGE,
+    STEAL_AGE,
+    STEAL_LIMIT,
+    UNLIMITED_AGE,
+)
+
+_SWEEP: Final = 16
+
+
+class Steal(NamedTuple):
+    """A lead worth moving. ``worth_here`` and ``worth_there`` are per unit of quality."""
+
+    gain: float
+    lead: Lead
+    holder: Seat
+    taker: Seat
+    offer: Offer
+    silent: float
+    worth_here: float
+    worth_there: float
+    price: float
+
+
+class Watch:
+    """The silent leases: when to look at each again, and which to look at in this pass.
+
+    Leases of deep pipelines are not watched: there a lead waits for its turn, and only the core's
+    latest end takes it back. Claimed ones are not either.
+    """
+
+    def __init__(self, pool: PoolView, roster: Roster) -> None:
+        self._pool = pool
+        self._roster = roster
+        self._spans = [pool.span_ns(age) for age in RECHECK_AGES]
+        self._ripe = pool.span_ns(STEAL_AGE)
+        self._probe = pool.span_ns(roster.estimator.settings.probe_limit)
+        self._standing: list[tuple[int, int, str]] = []
+        self._timers: list[tuple[int, int, int, str]] = []
+        self.due: dict[str, int] = {}
+
+    def add(self, seat: Seat, slot: Slot, now_ns: int) -> None:
+        """Begin to watch a lease."""
+        if seat.deep or slot.claimed:
+            return
+        if not slot.probe:
+            insort(self._standing, (slot.since_ns, seat.index, slot.lead_key))
+        self._arm(seat.index, slot, now_ns)
+
+    def remove(self, seat: Seat, slot: Slot) -> None:
+        """Stop watching; call it before the slot changes."""
+        entry = (slot.since_ns, seat.index, slot.lead_key)
+        at = bisect_left(self._standing, entry)
+        if at < len(self._standing) and self._standing[at] == entry:
+            del self._standing[at]
+        self.due.pop(slot.lead_key, None)
+
+    def _arm(self, index: int, slot: Slot, now_ns: int) -> None:
+        spans = (self._probe,) if slot.probe else self._spans
+        passed = now_ns - slot.since_ns
+        at = bisect_right(spans, passed)
+        if at < len(spans):
+            entry = (slot.since_ns + spans[at], slot.since_ns, index, slot.lead_key)
+            heapq.heappush(self._timers, entry)
+        elif slot.probe:
+            self.due[slot.lead_key] = index
+
+    def _alive(self, entry: tuple[int, int, int, str]) -> Slot | None:
+        _, since_ns, index, key = entry
+        slot = self._roster.seats[index].memory.slot_of(key)
+        if slot is None or slot.since_ns != since_ns or slot.claimed:
+            return None
+        return slot
+
+    def ring(self, now_ns: int) -> None:
+        """Mark the leases whose time has come, and arm them anew."""
+        while self._timers and self._timers[0][0] <= now_ns:
+            entry = heapq.heappop(self._timers)
+            slot = self._alive(entry)
+            if slot is not None:
+                self.due[slot.lead_key] = entry[2]
+                if not slot.probe:
+                    self._arm(entry[2], slot, now_ns)
+
+    def next_ns(self) -> int | None:
+        """When the next lease is to be looked at."""
+        while self._timers and self._alive(self._timers[0]) is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    @property
+    def any_standing(self) -> bool:
+        """Whether any lease could be moved."""
+        return bool(self._standing)
+
+    def sweep(self, now_ns: int) -> None:
+        """A rep became free: look at the youngest of the leases old enough to move."""
+        end = bisect_left(self._standing, (now_ns - self._ripe + 1, -1, ""))
+        for _, index, key in self._standing[max(0, end - _SWEEP) : end]:
+            self.due[key] = index
+
+    def overdue_probe(self, now_ns: int) -> tuple[Seat, Slot] | None:
+        """A test lead whose time is over."""
+        for key, index in self.due.items():
+            seat = self._roster.seats[index]
+            slot = seat.memory.slot_of(key)
+            if slot is None or not slot.probe or now_ns - slot.since_ns < self._probe:
+                continue
+            lead = self._pool.lead(key)
+            if lead is not None and not in_progress(lead):
+                return seat, slot
+        return None
+
+    def best(self, offers: Sequence[Offer], *, spare: bool, floor: float, now: int) -> Steal | None:
+        """The due lease whose move gains most, if any gains more than ``floor``.
+
+        ``spare``: the reserve is met, so that stale leads may move too.
+        """
+        if not self.due or not offers:
+            return None
+        takers = sorted(offers, key=self._taker_order)
+        best: Steal | None = None
+        for key, index in sorted(self.due.items()):
+            steal = self._weigh(key, self._roster.seats[index], takers, spare, floor, now)
+            if steal is not None and (best is None or steal.gain > best.gain):
+                best = steal
+        return best
+
+    def _taker_order(self, offer: Offer) -> tuple[float, int]:
+        return (0.02 * self._roster.seats[offer[3]].usual_lag / 9.0 - offer[0], offer[3])
+
+    def _weigh(
+        self, key: str, seat: Seat, takers: Sequence[Offer], spare: bool, floor: float, now: int
+    ) -> Steal | None:
+        slot, lead = seat.memory.slot_of(key), self._pool.lead(key)
+        if slot is None or lead is None or slot.probe or in_progress(lead):
+            return None
+        estimator = self._roster.estimator
+        silent = (now - slot.since_ns) * estimator.rate
+        least = PANIC_STEAL_AGE if self._roster.panic else STEAL_AGE
+        if silent < least or (lead.recalls >= STEAL_LIMIT and silent < UNLIMITED_AGE):
+            return None
+        age = self._pool.age_seconds(lead, now)
+        stale = age > STALE_AGE
+        taker = self._taker(seat, lead, takers, now) if spare or not stale else None
+        if taker is None:
+            return None
+        v, total = estimator.silence(seat.memory, slot, silent)
+        here = value_of_waiting(v, total, age, silent)
+        there = expected_worth(taker, age)
+        price = PEAK * (PRICE_STALE if stale else PRICE_FRESH)
+        gain = lead.quality * (there - here) - price
+        if gain <= max(0.0, floor):
+            return None
+        _, later = estimator.silence(seat.memory, slot, silent + 6.0)
+        answered = 1.0 - later / total
+        wait = answered * worth(age + 3.0) + (1.0 - answered) * expected_worth(taker, age + 6.0)
+        if lead.quality * (there - wait) <= answered * price:
+            return None
+        to = self._roster.seats[taker[3]]
+        return Steal(gain, lead, seat, to, taker, silent, here, there, price)
+
+    def _taker(self, holder: Seat, lead: Lead, takers: Sequence[Offer], now: int) -> Offer | None:
+        for offer in takers:
+            seat = self._roster.seats[offer[3]]
+            if seat is not holder and may_have(self._pool, seat, lead, now):
+                return offer
+        return None
+
+
+def in_progress(lead: Lead) -> bool:
+    """Whether the lead is being called, so that nobody can take it back."""
+    return bool(lead.attempted_ns or lead.claimed_ns or lead.call_ns)
+
+
+def value_of_waiting(
+    v: tuple[float, float, float, float, float], total: float, age: float, silent: float
+) -> float:
+    """V_i: what the lead is still worth where it lies, by the reasons for the silence."""
+    soon = worth(age + min(15.0, max(3.0, 0.5 * silent)))
+    side = (worth(age + 13.0) + worth(age + 45.0) + worth(age + 110.0)) / 3.0
+    return (
+        v[0] * soon
+        + v[1] * side
+        + v[2] * worth(age + 140.0)
+        + v[3] * worth(age + 300.0)
+        + v[4] * worth(age + 1500.0)
+    ) / total

@@ -1,0 +1,374 @@
+"""Who can be offered a lead: classes of reps (E4), slowed reps (E9) and panic (E10), kept up to date.
+
+Nothing here is ever recomputed for all reps at an event. A rep is placed anew when a fact touches him
+and when a timer says that time alone changes his class. Where he stands is a function of his memory
+and of the time, never of when it was looked at: after a restart ``place`` gives the same answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_left, insort
+from typing import Final, Literal
+
+from distributor.domain.policy import PoolView
+from distributor.domain.rep import Rep
+from policies.lease.estimator import Estimator
+from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory
+from policies.lease.settings import PROMPT_FROM, SAMPLE, SCAN, SKILL_POWER, UNCONFIRMED_BUSY
+
+Place = Literal["", "eligible", "low"]
+Offer = tuple[float, float, float, int]
+"""A candidate: chance of a prompt pick-up p, P(responsive), usual lag in seconds, rep's index."""
+
+SHARE_UNIT: Final = 1 << 20
+"""Shares are summed as integers, so that the sum does not depend on the order of the facts."""
+_FARTHEST: Final = 86400.0
+_STEP: Final = 0.05
+
+
+class Seat:
+    """One member: his record in the core, his memory, and where he stands."""
+
+    __slots__ = (
+        "at_work",
+        "enters_ns",
+        "free_asked",
+        "free_span",
+        "handling",
+        "index",
+        "memory",
+        "merit",
+        "place",
+        "rep",
+        "share",
+        "slowed",
+        "turns_ns",
+        "usual_lag",
+    )  # fmt: skip
+
+    def __init__(self, index: int, rep: Rep, memory: RepMemory) -> None:
+        self.index = index
+        self.rep = rep
+        self.memory = memory
+        self.place: Place = ""
+        self.at_work = False
+        self.slowed = False
+        self.share = 0
+        self.merit = 1.0
+        self.usual_lag = 9.0
+        self.handling = 240.0
+        self.enters_ns = 0
+        self.turns_ns = 0
+        self.free_asked: tuple[float, ...] = ()
+        self.free_span = 0.0
+
+    @property
+    def deep(self) -> bool:
+        """Whether leads may queue at this rep: then a waiting lead says little about him."""
+        return self.rep.window > 1
+
+    def queue_open(self) -> bool:
+        """Whether a deep pipeline has a free slot."""
+        return self.rep.window > 1 and len(self.rep.open) < self.rep.window
+
+
+class Roster:
+    """All members of the pool and the classes that the algorithm asks for."""
+
+    def __init__(self, estimator: Estimator, pool: PoolView) -> None:
+        self.estimator = estimator
+        self._pool = pool
+        self.seats: list[Seat] = []
+        self.by_id: dict[str, Seat] = {}
+        self.eligible: list[int] = []
+        self.low: list[int] = []
+        self.at_work = 0
+        self.slowed = 0
+        self._shares = 0
+        self._entering: list[tuple[int, int]] = []
+        self._turning: list[tuple[int, int]] = []
+
+    def add(self, rep: Rep, memory: RepMemory) -> Seat:
+        """Take a member in; ``place`` must follow."""
+        seat = Seat(len(self.seats), rep, memory)
+        self.seats.append(seat)
+        self.by_id[rep.id] = seat
+        return seat
+
+    @property
+    def panic(self) -> bool:
+        """More than half of those at work are slowed: slowing would take what the floor needs."""
+        return 2 * self.slowed > self.at_work
+
+    @property
+    def mean_share(self) -> float:
+        """Mean share of work of those logged in."""
+        return self._shares / SHARE_UNIT / self.at_work if self.at_work else 0.0
+
+    # Placing.
+
+    def place(self, seat: Seat, now_ns: int) -> bool:
+        """Put the rep where he belongs now. True when he became eligible by this."""
+        was, armed_ns = seat.place, seat.enters_ns
+        self._take_out(seat)
+        self._count(seat, now_ns)
+        if not self._can_receive(seat):
+            return False
+        enters_ns = self._enters(seat)
+        if enters_ns > now_ns:
+            seat.enters_ns = enters_ns
+            if enters_ns != armed_ns:
+                heapq.heappush(self._entering, (enters_ns, seat.index))
+            return False
+        seat.place = "low" if seat.slowed else "eligible"
+        insort(self.low if seat.slowed else self.eligible, seat.index)
+        return seat.place == "eligible" and was != "eligible"
+
+    def _take_out(self, seat: Seat) -> None:
+        if seat.place:
+            members = self.low if seat.place == "low" else self.eligible
+            del members[bisect_left(members, seat.index)]
+        seat.place, seat.enters_ns = "", 0
+
+    def _count(self, seat: Seat, now_ns: int) -> None:
+        """Keep the counts of those at work, slowed, and their shares; arm the drift timer."""
+        self._shares -= seat.share
+        self.at_work -= seat.at_work
+        self.slowed -= seat.at_work and seat.slowed
+        rep, m, turned_ns = seat.rep, seat.memory, seat.turns_ns
+        seat.at_work = at_work(rep, now_ns)
+        pi = self.estimator.responsive(m, now_ns)
+        seat.slowed = rep.override is None and pi < self.estimator.settings.fresh_from
+        seat.share = round(self.estimator.share(m) * SHARE_UNIT) if seat.at_work else 0
+        seat.merit = self.estimator.skill(m) ** SKILL_POWER
+        seat.usual_lag = math.exp(m.lag)
+        seat.handling = self.estimator.mean_handling(m)
+        self._shares += seat.share
+        self.at_work += seat.at_work
+        self.slowed += seat.at_work and seat.slowed
+        seat.turns_ns = max(now_ns + 1, self._turns(m, pi)) if seat.slowed else 0
+        if seat.turns_ns and seat.turns_ns != turned_ns:
+            heapq.heappush(self._turning, (seat.turns_ns, seat.index))
+
+    def _can_receive(self, seat: Seat) -> bool:
+        rep, m = seat.rep, seat.memory
+        if rep.id not in self._pool.receiving or rep.override == 0.0:
+            return False
+        if len(rep.open) < rep.window:
+            return rep.window > 1 or not m.slots
+        # The pipeline is full: only leads that he is believed to have finished can make room.
+        return len(m.slots) < rep.window and len(rep.open) - len(self.finished(seat)) < rep.window
+
+    def finished(self, seat: Seat) -> tuple[str, ...]:
+        """The contacted leads that must be over if this rep is free, where they fill his pipeline."""
+        rep = seat.rep
+        if len(rep.open) < rep.window:
+            return ()
+        return tuple(k for k, waits in rep.open.items() if not waits and self._is_ours(k))
+
+    def _is_ours(self, key: str) -> bool:
+        lead = self._pool.lead(key)
+        return lead is not None and lead.pool == self._pool.plan.id
+
+    def _enters(self, seat: Seat) -> int:
+        """When a rep without a lead in front of him can be offered one (E4), from memory alone."""
+        estimator, m = self.estimator, seat.memory
+        rate, settings = estimator.rate, estimator.settings
+        due = m.next_probe_ns if seat.slowed else 0
+        if m.own_contact_ns and seat.rep.sends_states and not seat.queue_open():
+            due = max(due, m.own_contact_ns + math.ceil(UNCONFIRMED_BUSY / rate))
+        pi = max(1.0 - m.lagging - m.absent, settings.fresh_from)
+        if m.busy_ns and not seat.queue_open():
+            side = 0.06 if m.side > 0.0 else 0.0
+            least = 0.5 if seat.slowed else PROMPT_FROM / (pi * (1.0 - side))
+            span = self._free_from(seat, max(settings.free_from, least))
+            return max(due, m.busy_ns + math.ceil(span / rate))
+        if m.side > 0.0 and not m.busy_ns and not seat.slowed:
+            most = 1.0 - PROMPT_FROM / pi
+            if m.side > most:
+                due = max(due, m.side_ns + math.ceil(60.0 * math.log(m.side / most) / rate))
+        return due
+
+    def _free_from(self, seat: Seat, least: float) -> float:
+        """The seconds after the contact from which P(free) is ``least`` or more."""
+        m = seat.memory
+        asked = (m.busy_ns, m.failed_ns, m.handling, m.missed, m.total, m.not_busy, least)
+        if seat.free_asked != asked:
+            seat.free_asked, seat.free_span = asked, self._search_free(m, least)
+        return seat.free_span
+
+    def _search_free(self, m: RepMemory, least: float) -> float:
+        free_after = self.estimator.free_after
+        low = 5.0
+        if m.failed_ns:
+            low = max(low, (m.failed_ns - m.busy_ns) * self.estimator.rate)
+        if free_after(m, low) >= least:
+            return low
+        high = low + 60.0
+        while free_after(m, high) < least:
+            low, high = high, 2.0 * high
+            if low > _FARTHEST:
+                return low
+        while high - low > 0.25:
+            middle = 0.5 * (low + high)
+            if free_after(m, middle) < least:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _turns(self, m: RepMemory, pi: float) -> int:
+        """When drift alone lifts P(responsive) to the next visible step, or back to full flow."""
+        limit = self.estimator.settings.fresh_from
+        target = (flow_step(pi, limit) + 0.5 * _STEP + 1e-6) * limit
+        if not pi < target < limit:
+            target = limit
+        rate, responsive = self.estimator.rate, self.estimator.responsive
+        low, high = 0.0, 60.0
+        while responsive(m, m.stamp_ns + math.ceil(high / rate)) < target:
+            low, high = high, 2.0 * high
+            if low > 30 * _FARTHEST:
+                return 0
+        while high - low > 0.01:
+            middle = 0.5 * (low + high)
+            if responsive(m, m.stamp_ns + math.ceil(middle / rate)) < target:
+                low = middle
+            else:
+                high = middle
+        return m.stamp_ns + math.ceil(high / rate)
+
+    # Time.
+
+    def ring(self, now_ns: int) -> tuple[list[Seat], bool]:
+        """Let due timers act. (The reps whose flow may show another step, anybody freed)."""
+        turned: list[Seat] = []
+        freed = False
+        while self._turning and self._turning[0][0] <= now_ns:
+            at_ns, index = heapq.heappop(self._turning)
+            seat = self.seats[index]
+            if seat.turns_ns == at_ns:
+                seat.turns_ns = 0
+                freed = self.place(seat, now_ns) or freed
+                turned.append(seat)
+        while self._entering and self._entering[0][0] <= now_ns:
+            at_ns, index = heapq.heappop(self._entering)
+            seat = self.seats[index]
+            if seat.enters_ns == at_ns:
+                seat.enters_ns = 0
+                freed = self.place(seat, now_ns) or freed
+        return turned, freed
+
+    def next_entry_ns(self) -> int | None:
+        """When the next rep becomes a candidate by time alone."""
+        while self._entering:
+            at_ns, index = self._entering[0]
+            if self.seats[index].enters_ns == at_ns:
+                return at_ns
+            heapq.heappop(self._entering)
+        return None
+
+    def next_turn_ns(self) -> int | None:
+        """When the next slowed rep's flow changes by drift."""
+        while self._turning:
+            at_ns, index = self._turning[0]
+            if self.seats[index].turns_ns == at_ns:
+                return at_ns
+            heapq.heappop(self._turning)
+        return None
+
+    # Reading.
+
+    def offers(self, now_ns: int, draw: float) -> tuple[list[Offer], float]:
+        """The reps who can be offered a lead now (all, or a sample), and the sum of p over all.
+
+        ``draw`` in [0, 1) shifts the sample.
+        """
+        indexes = self.eligible
+        if self.low and self.panic:
+            indexes = sorted([*self.eligible, *self.low])
+        count = len(indexes)
+        scale = 1.0
+        if count > SCAN:
+            indexes = self._sample(indexes, draw)
+            scale = count / len(indexes)
+        factor = math.exp(self.estimator.fleet.offset)
+        offers = [o for i in indexes if (o := self._offer(self.seats[i], factor, now_ns))]
+        return offers, scale * sum([offer[0] for offer in offers])
+
+    def _sample(self, indexes: list[int], draw: float) -> list[int]:
+        """A few of many candidates. Where leads queue, the shorter of two queues is nearly as good
+        as the shortest of all (Mitzenmacher, "The power of two choices", 2001)."""
+        count = len(indexes)
+        shift = int(draw * count)
+        if self.seats[indexes[0]].deep:
+            other = int((draw * count - shift) * count)
+            return [indexes[at] for at in dict.fromkeys((shift, other))]
+        return [indexes[(shift + i * count // SAMPLE) % count] for i in range(SAMPLE)]
+
+    def _offer(self, seat: Seat, factor: float, now_ns: int) -> Offer | None:
+        rep, m = seat.rep, seat.memory
+        if m.busy_ns or m.own_contact_ns or m.fails > 1 or seat.slowed or rep.window > 1:
+            return self._uncommon_offer(seat, factor, now_ns)
+        # The common case, with the equations of the estimator written out: this is the hot path.
+        rate, settings = self.estimator.rate, self.estimator.settings
+        passed = (m.stamp_ns - now_ns) * rate
+        exp = math.exp
+        lagging = (m.lagging - REST_LAGGING) * exp(passed / settings.lagging_drift)
+        absent = (m.absent - REST_ABSENT) * exp(passed / settings.absent_drift)
+        pi = 1.0 - REST_LAGGING - REST_ABSENT - lagging - absent
+        if rep.override is not None:
+            pi = max(pi, settings.preferred_from)
+        p = pi * (1.0 - m.side * exp((m.side_ns - now_ns) * rate / 60.0)) if m.side else pi
+        if pi < settings.fresh_from or p < PROMPT_FROM:
+            return None
+        return p, pi, seat.usual_lag * factor, seat.index
+
+    def _uncommon_offer(self, seat: Seat, factor: float, now_ns: int) -> Offer | None:
+        estimator, m = self.estimator, seat.memory
+        settings = estimator.settings
+        lag = seat.usual_lag * factor
+        pf = estimator.free(seat.rep, m, now_ns)
+        if seat.deep:
+            lag += self._queued(seat)
+            if seat.queue_open():
+                pf = 1.0
+        if seat.slowed:
+            if pf < settings.free_from or pf <= 0.5:
+                return None
+            return 0.25 * pf, 0.5, lag, seat.index
+        pi = estimator.responsive(m, now_ns)
+        if seat.rep.override is not None:
+            pi = max(pi, settings.preferred_from)
+        p = pf * pi * (1.0 - estimator.side_work(m, now_ns))
+        if pf < settings.free_from or pi < settings.fresh_from or p < PROMPT_FROM:
+            return None
+        return p, pi, lag, seat.index
+
+    def _queued(self, seat: Seat) -> float:
+        """Seconds of work in front of a lead that joins a deep pipeline."""
+        return len(seat.rep.open) * seat.handling
+
+    def probe_candidates(self, now_ns: int, draw: float) -> list[Seat]:
+        """Slowed reps who can be given a test lead now, the likeliest free first."""
+        count = len(self.low)
+        shift = int(draw * count)
+        few = [self.low[(shift + i) % count] for i in range(min(count, SCAN))]
+        ranked = []
+        for index in few:
+            seat = self.seats[index]
+            pf = self.estimator.free(seat.rep, seat.memory, now_ns)
+            if pf > 0.5 and pf >= self.estimator.settings.free_from:
+                ranked.append((-pf, index))
+        return [self.seats[index] for _, index in sorted(ranked)]
+
+
+def at_work(rep: Rep, now_ns: int) -> bool:
+    """Whether the rep is logged in and in no logged pause."""
+    return rep.state not in ("offline", "away") and rep.paused_until_ns <= now_ns
+
+
+def flow_step(pi: float, limit: float) -> float:
+    """The visible flow of a slowed rep: steps of .05, never full."""
+    return min(0.95, round(round(pi / limit / _STEP) * _STEP, 2))

@@ -1,0 +1,70 @@
+"""The two forms of the policy, and the constants that both share. Times are floor seconds."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from distributor.domain.curve import CURVE_POINTS
+
+
+class Settings(NamedTuple):
+    """One form of the policy.
+
+    ``fresh_from``: below this P(responsive) a rep is slowed. ``preferred_from``: fresh leads go to
+    reps at or above it first, stale ones to those below it. ``curious_below``: such a rep may take a
+    stale lead out of the reserve, because that tells most. ``belief_floor``: no belief is surer.
+    ``lagging_drift``, ``absent_drift``: time constants of the way back to the resting belief.
+    ``probe_limit``: a test lead is withdrawn after it; ``probe_gap``: the pause until the next one.
+    ``free_from``: least P(free) of an offer. A disposition lowers the beliefs to
+    ``present_lagging`` and ``present_absent`` at most. ``visible``: slowing is shown to people.
+    """
+
+    fresh_from: float
+    preferred_from: float
+    curious_below: float
+    belief_floor: float
+    lagging_drift: float
+    absent_drift: float
+    probe_limit: float
+    probe_gap: float
+    free_from: float
+    present_lagging: float
+    present_absent: float
+    visible: bool
+
+
+FIRM: Final = Settings(0.6, 0.9, 0.75, 0.012, 2500.0, 3000.0, 60.0, 200.0, 0.38, 0.3, 0.1, True)
+"""The default, the only visible form: two unanswered leads in a row decide."""
+
+SOFT: Final = Settings(0.5, 0.85, 0.85, 0.001, 2000.0, 1500.0, 900.0, 0.0, 0.35, 1.0, 0.004, False)
+
+PEAK: Final = CURVE_POINTS[0][1]
+"""The worth of an immediate contact."""
+STALE_AGE: Final = 180.0
+PROMPT_FROM: Final = 0.25
+"""Least chance of a prompt pick-up of a rep who is offered a fresh lead."""
+RESERVE: Final = 0.12
+"""A stale lead waits unless this share of the logged-in reps is likely free for fresh ones."""
+FAIRNESS: Final = 2.0
+SKILL_POWER: Final = 0.3
+SLOW_OUTCOME: Final = 45.0
+PRICE_FRESH: Final = 0.12
+PRICE_STALE: Final = 0.10
+STEAL_AGE: Final = 14.0
+PANIC_STEAL_AGE: Final = 120.0
+STEAL_LIMIT: Final = 2
+UNLIMITED_AGE: Final = 600.0
+PROBE_RECALLS: Final = 3
+RECHECK_AGES: Final = (
+    15.0, 18.0, 21.0, 25.0, 30.0, 37.0, 45.0, 61.0, 80.0, 110.0, 150.0, 200.0, 300.0, 450.0, 600.0,
+)  # fmt: skip
+"""The ages at which a silent lease is looked at again; earlier ones cannot end in a steal."""
+UNCONFIRMED_BUSY: Final = 30.0
+"""A rep whose dialer reports states is taken for busy so long after a contact; without a report by
+then the dialer did not see this call, and the usual inference goes on."""
+NEXT_SHIFT: Final = 7200.0
+"""Who was offline so long starts a new shift: profile kept, share of work level with the others."""
+SCAN: Final = 24
+SAMPLE: Final = 16
+"""Up to SCAN candidates are all weighed; of more, a seeded sample of SAMPLE (two where leads queue at
+the reps: see ``Roster.offers``)."""

@@ -1,0 +1,234 @@
+"""What the push policies share: take the most valuable lead, rank the reps who may have it, lease it.
+
+A push policy leases at once, never recalls (the core ends a lease after ``lease_seconds``) and slows
+nobody: every rep has full flow. What differs is the order of the reps, which a subclass gives by
+``_order``. A supervisor's override of 0 keeps leads from a rep; see ``flow_weight`` for the others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, Final
+
+from distributor.domain.decisions import EndCause, WorkEndCause
+from distributor.domain.lead import Lead
+from distributor.domain.policy import Intent, Lease, PoolView
+from distributor.domain.rep import Flow, Rep
+
+Key = tuple[float, int, str]
+"""A place in an order of reps, smallest first: the policy's figure, a time in ns, the rep's id."""
+
+RANKED: Final = 8
+SCANNED_LEADS: Final = 64
+_SUPERVISORS_REASONS: Final = frozenset({"full_flow", "full_pipeline", "paused", "manual"})
+
+
+def flow_weight(rep: Rep, now_ns: int) -> float:
+    """The rep's configured weight times a supervisor's override in force; 0: it gets nothing."""
+    weight = rep.weight
+    if rep.override is not None and (rep.override_until_ns == 0 or now_ns < rep.override_until_ns):
+        weight *= rep.override
+    return weight
+
+
+def is_present(rep: Rep, now_ns: int) -> bool:
+    """Whether the rep takes part in the rotation: at work, even if busy, and not held back."""
+    at_work = rep.state in ("ready", "busy", "wrap_up") and rep.listed
+    return at_work and rep.paused_until_ns <= now_ns and flow_weight(rep, now_ns) > 0.0
+
+
+class RepOrder:
+    """Reps sorted by a ``Key``. Moving one costs a bisection; the first few cost a slice."""
+
+    def __init__(self) -> None:
+        self._sorted: list[Key] = []
+        self._keys: dict[str, Key] = {}
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._sorted)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def put(self, key: Key) -> None:
+        """Give a rep its place; nothing happens when it is there already."""
+        old = self._keys.get(key[2])
+        if old == key:
+            return
+        if old is not None:
+            del self._sorted[bisect_left(self._sorted, old)]
+        self._keys[key[2]] = key
+        insort(self._sorted, key)
+
+    def walk(self, available: Mapping[str, Rep]) -> Iterator[tuple[Key, Rep]]:
+        """The available reps in order, by whichever way is shorter."""
+        if len(available) * 8 <= len(self._sorted):
+            keys = sorted(self._keys[rep] for rep in available if rep in self._keys)
+        else:
+            keys = self._sorted
+        for key in keys:
+            rep = available.get(key[2])
+            if rep is not None:
+                yield key, rep
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._sorted.clear()
+        self._keys.clear()
+
+
+class PushPolicy:
+    """The common half. A subclass gives ``_order`` and ``_sentence``, and overrides what it hears.
+
+    ``reason`` is the code that its leases carry, ``note`` names the figure in ``ranked``.
+    """
+
+    reason: ClassVar[str] = "push"
+    note: ClassVar[str] = ""
+    sign: ClassVar[float] = 1.0
+    """-1 where the largest figure is first and keys hold it negated."""
+
+    def __init__(self) -> None:
+        self._pool: PoolView | None = None
+        self._changed: dict[str, None] = {}
+        self._flows: list[tuple[str, Flow, dict[str, float]]] = []
+
+    # What a subclass says.
+
+    def _order(
+        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+    ) -> Iterable[tuple[Key, Rep]]:
+        """The available reps, first choice first; a key's figure is shown to people."""
+        raise NotImplementedError
+
+    def _sentence(
+        self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
+    ) -> str:
+        """Why ``best`` and not ``second``, with the numbers."""
+        raise NotImplementedError
+
+    def _memory(self, rep: str) -> bytes:
+        """What is to be remembered of a rep ("": of the pool) that was put into ``_changed``."""
+        raise NotImplementedError
+
+    # The Protocol.
+
+    def start(self, pool: PoolView, now_ns: int) -> None:
+        """Begin with this pool. Reps that another policy had slowed get their full flow back."""
+        self._pool = pool
+        full = Flow(because="This policy slows nobody: full flow.", since_ns=now_ns)
+        self._flows = [
+            (rep.id, full, {})
+            for rep in pool.members.values()
+            if rep.flow.reason not in _SUPERVISORS_REASONS
+        ]
+
+    def restore(self, rep: str, memory: bytes) -> None:
+        """Nothing is remembered unless a subclass does."""
+
+    def changed_memory(self) -> list[tuple[str, bytes]]:
+        """(rep or "", memory) of what changed since the last call."""
+        changed = [(rep, self._memory(rep)) for rep in self._changed]
+        self._changed.clear()
+        return changed
+
+    def rep_changed(self, rep: Rep, now_ns: int) -> None:
+        """Presence, pause, override, pace, wrap-up or slots of a member changed."""
+
+    def lead_waiting(self, lead: Lead, now_ns: int) -> None:
+        """The pool's own order is used."""
+
+    def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        """An assignment was committed."""
+
+    def lease_restarted(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        """Nobody is judged here."""
+
+    def lease_ended(
+        self, lead: Lead, rep: Rep, cause: EndCause, *, blame: bool, now_ns: int
+    ) -> None:
+        """An uncontacted assignment ended."""
+
+    def contacted(self, lead: Lead, rep: Rep, at_ns: int, *, counted: bool, now_ns: int) -> None:
+        """Nobody is judged here."""
+
+    def work_ended(
+        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+    ) -> None:
+        """A contacted lead left the rep's pipeline."""
+
+    def converted(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        """Nobody is judged here."""
+
+    def next_intent(self, now_ns: int) -> Intent | None:
+        """Lease the best lead that an available rep may take; None where there is none."""
+        pool = self._pool
+        if pool is None:
+            return None
+        available = pool.available
+        if not available:
+            return None
+        best = pool.best(now_ns)
+        if best is None:
+            return None
+        intent = self._offer(pool, best, available, now_ns)
+        if intent is None:
+            # The best lead is for reps whose slots are full: others need not wait behind it.
+            for lead in pool.in_order(now_ns, SCANNED_LEADS):
+                intent = self._offer(pool, lead, available, now_ns)
+                if intent is not None:
+                    break
+        return intent
+
+    def wake_ns(self) -> int | None:
+        """Never: a push policy acts on facts alone."""
+        return None
+
+    def flow_changes(self, now_ns: int) -> list[tuple[str, Flow, dict[str, float]]]:
+        """Full flow for those whom an earlier policy had slowed, once."""
+        changes, self._flows = self._flows, []
+        return changes
+
+    def _offer(
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
+    ) -> Lease | None:
+        """The lease of ``lead`` to the first rep of the order who may take it."""
+        ranked: list[Key] = []
+        chosen: tuple[Key, Rep] | None = None
+        may_take = pool.may_take
+        for key, rep in self._order(pool, available, now_ns):
+            if not may_take(rep, lead) or flow_weight(rep, now_ns) <= 0.0:
+                continue
+            if chosen is None:
+                chosen = (key, rep)
+            ranked.append(key)
+            if len(ranked) == RANKED:
+                break
+        if chosen is None:
+            return None
+        second = ranked[1] if len(ranked) > 1 else None
+        note, sign = self.note, self.sign
+        numbers = {note: chosen[0][0] * sign}
+        if second is not None:
+            numbers["runner_up"] = second[0] * sign
+        return Lease(
+            lead.key,
+            chosen[1].id,
+            self.reason,
+            self._sentence(pool, chosen, second, now_ns),
+            numbers,
+            tuple([(key[2], key[0] * sign, note) for key in ranked]),
+        )
+
+
+def called(rep: Rep) -> str:
+    """How people know the rep."""
+    return rep.name or rep.id
+
+
+def runner_up(second: Key | None, unit: str) -> str:
+    """The half sentence about the next best rep."""
+    if second is None:
+        return "no other rep could take it"
+    return f"next is {second[2]} with {second[0]:.2f} {unit}"

@@ -1,0 +1,348 @@
+"""The daemon inside one loop: recovery, the clock, and answers that wait for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from distributor.app.policies import Policies
+from distributor.app.recovery import recover
+from distributor.app.verification import verify
+from distributor.domain.ids import NANOSECONDS
+from distributor.errors import BadConfig, StoreFailed
+from distributor.runtime.clock import Clock, entropy
+from distributor.store.sqlite import SQLiteStore
+from tests.app.conftest import settings
+
+HOUR_NS = 3600 * NANOSECONDS
+
+
+def picture(engine: Any) -> dict[str, Any]:
+    """All that an engine knows, the mere passing of time left out."""
+    head = msgspec.msgpack.decode(engine.state.head())
+    del head["now_ns"]
+    head["memories"].sort()
+    leads = {key: msgspec.to_builtins(lead) for key, lead in engine.state.leads.items()}
+    return {
+        **head,
+        "leads": leads,
+        "waiting": {name: pool.waiting for name, pool in engine.state.pools.items()},
+        "desk": sorted(engine.state.desk),
+        "difference": engine.state.ledger.difference,
+    }
+
+
+async def busy_hour(client: Any, number: int) -> list[str]:
+    """Some of everything that can happen to leads."""
+    keys = [await client.lead(f"lead-{number}-{index}") for index in range(8)]
+    for rep in ("ana", "ben", "cleo"):
+        await client.be(rep, "ready")
+    first = await client.ask("GET", "/v1/leads?state=assigned")
+    taken = [one["lead_key"] for one in first["items"]][-3:]
+    await client.event("contacted", f"{number}-1", lead_key=taken[0], evidence="dialer")
+    await client.event("call_ended", f"{number}-2", lead_key=taken[0], talk_seconds=30)
+    await client.event("status", f"{number}-3", lead_key=taken[0], status="converted")
+    await client.event("rejected", f"{number}-4", lead_key=taken[1])
+    await client.event("attempted", f"{number}-5", lead_key=taken[2], result="no_answer")
+    await client.be("ben", "offline")
+    await client.ask("POST", "/v1/reps/ben/pause", {"reason": "leave"})
+    await client.ask("POST", f"/v1/leads/{keys[-1]}/close", {"status": "invalid"})
+    await client.ask("POST", "/v1/reps/ben/resume", {})
+    return keys
+
+
+async def recovered(source: Path, folder: Path, *, snapshots: bool) -> Any:
+    """What another process would make of the store as it is now."""
+    folder.mkdir()
+    copy = folder / "copy.db"
+    old, new = sqlite3.connect(source), sqlite3.connect(copy)
+    old.backup(new)
+    if not snapshots:
+        new.execute("DELETE FROM snapshots")
+        new.commit()
+    old.close()
+    new.close()
+    store = await SQLiteStore.open(copy, "normal", entropy=entropy)
+    try:
+        return await recover(store, Policies())
+    finally:
+        await store.close()
+
+
+async def test_recovery_from_a_snapshot_and_from_the_beginning_equal_the_living(
+    open_daemon, connect, tmp_path
+):
+    daemon = await open_daemon()
+    client = connect(daemon)
+    await busy_hour(client, 1)
+    await daemon.store.put_snapshot(daemon.dispatcher.image())
+    middle = daemon.store.last_seq
+    await busy_hour(client, 2)
+    alive = picture(daemon.engine)
+
+    half = await recovered(daemon.store.path, tmp_path / "half", snapshots=True)
+    whole = await recovered(daemon.store.path, tmp_path / "whole", snapshots=False)
+
+    assert (half.snapshot_seq, half.entries) == (middle, daemon.store.last_seq - middle)
+    assert (whole.snapshot_seq, whole.entries) == (0, daemon.store.last_seq)
+    assert half.entries > 0
+    assert picture(half.engine) == alive
+    assert picture(whole.engine) == alive
+    assert alive["difference"] == 0
+    assert alive["received"] == 16
+
+
+async def test_a_restart_decides_nothing_about_the_past(open_daemon, connect):
+    """A new process with another policy and other limits leaves what was decided as it was."""
+    daemon = await open_daemon()
+    keys = await busy_hour(connect(daemon), 1)
+    before = {key: daemon.engine.state.leads[key] for key in keys}
+    seq = daemon.store.last_seq
+    await daemon.stop()
+
+    again = await open_daemon(flow={"policy": "longest_idle", "lease_seconds": 5000})
+
+    await connect(again).ask("GET", "/healthz")
+    for key, lead in before.items():
+        now = again.engine.state.leads[key]
+        assert (now.state, now.rep, now.attempt) == (lead.state, lead.rep, lead.attempt)
+        assert now.assignment_id == lead.assignment_id
+    entries = [entry async for chunk in again.store.read(seq) for entry in chunk]
+    assert {type(entry.event).__name__ for entry in entries} <= {"Started", "FloorChanged"}
+
+
+async def test_a_clock_set_back_stops_and_hurts_nobody(open_daemon, connect):
+    clock = Clock()
+    daemon = await open_daemon(clock)
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    first = await client.lead("one")
+    before = clock.now_ns()
+
+    clock.offset_ns = -HOUR_NS
+
+    assert clock.now_ns() == before, "time stands still"
+    await client.be("ben", "ready")
+    second = await client.lead("two")
+    await client.event("contacted", "e1", lead_key=first, evidence="dialer")
+    shown = await client.ask("GET", f"/v1/leads/{second}")
+    assert shown["state"] == "assigned"
+    shown = await client.ask("GET", f"/v1/leads/{first}")
+    assert shown["contacted_at"] >= shown["received_at"]
+    times = [entry.at_ns async for chunk in daemon.store.read(0) for entry in chunk]
+    assert times == sorted(times)
+    assert daemon.health() == []
+
+
+async def test_a_restart_with_the_clock_set_back_keeps_the_order_of_time(open_daemon, connect):
+    daemon = await open_daemon()
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+    await daemon.stop()
+    clock = Clock()
+    clock.offset_ns = -HOUR_NS
+
+    again = await open_daemon(clock)
+
+    client = connect(again)
+    await client.event("contacted", "e1", lead_key=key, evidence="dialer")
+    await client.event("status", "e2", lead_key=key, status="converted")
+    second = await client.lead("two")
+    shown = await client.ask("GET", f"/v1/leads/{second}")
+    assert (shown["state"], shown["rep"]) == ("assigned", "ana")
+    times = [entry.at_ns async for chunk in again.store.read(0) for entry in chunk]
+    assert times == sorted(times)
+
+
+async def test_a_clock_set_forward_fires_what_is_due(open_daemon, connect):
+    clock = Clock()
+    daemon = await open_daemon(clock, flow={"policy": "longest_idle", "lease_seconds": 1800})
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+    await client.be("ben", "ready")
+
+    clock.offset_ns = HOUR_NS
+    await client.lead("two")  # anything wakes the daemon
+
+    shown = await client.ask("GET", f"/v1/leads/{key}")
+    assert (shown["rep"], shown["attempt"]) == ("ben", 2)
+    ended = [item for item in shown["history"] if item["type"] == "ended"]
+    assert [item["reason"] for item in ended] == ["expired"]
+
+
+async def test_deadlines_fire_by_themselves(open_daemon, connect):
+    """Nobody speaks to the daemon, and a lease of a twentieth of a second ends."""
+    flow = {"policy": "longest_idle", "lease_seconds": 0.05}
+    daemon = await open_daemon(reps=[{"id": "ana"}], flow=flow)
+    client = connect(daemon)
+    await client.be("ana", "ready")
+
+    key = await client.lead("one")
+
+    async with asyncio.timeout(5):
+        while daemon.engine.state.leads[key].state == "assigned":
+            await asyncio.sleep(0.01)
+    assert daemon.engine.state.leads[key].state == "exception"
+
+
+async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
+    from distributor.app import Daemon
+
+    daemon = Daemon(settings(tmp_path))
+    await daemon.start()
+    client = connect(daemon)
+    key = await client.lead("one")
+
+    async def full(*_: Any, **__: Any) -> Any:
+        raise StoreFailed("no space left on device")
+
+    daemon.store.append = full  # type: ignore[method-assign]
+    with pytest.raises(Exception):  # noqa: B017 - the connection is closed without an answer
+        task = asyncio.create_task(client.lead("two"))
+        error = await asyncio.wait_for(asyncio.shield(daemon.failed), 5)
+        assert isinstance(error, StoreFailed)
+        assert "no space left" in daemon.health()[0]
+        await daemon.stop()
+        await task
+    again = Daemon(settings(tmp_path))
+    await again.start()
+    try:
+        shown = await connect(again).ask("GET", "/v1/leads")
+        assert [one["lead_key"] for one in shown["items"]] == [key]
+    finally:
+        await again.stop()
+
+
+async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
+    from distributor.app import Daemon
+
+    first = await open_daemon()
+    assert first.web is not None
+    other = tmp_path / "other"
+    other.mkdir()
+    for _ in range(2):  # the second try finds the store free
+        refused = Daemon(settings(other, http={"port": first.web.port}))
+        with pytest.raises(BadConfig, match=r"http\.port"):
+            await refused.start()
+
+
+async def test_two_daemons_do_not_share_a_store(tmp_path, open_daemon):
+    from distributor.app import Daemon
+
+    await open_daemon()
+    with pytest.raises(StoreFailed, match=r"distributor\.db"):
+        await Daemon(settings(tmp_path)).start()
+
+
+async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, connect):
+    from distributor.app import Daemon
+
+    daemon = Daemon(settings(tmp_path))
+    await daemon.start()
+    key = await connect(daemon).lead("one")
+
+    async def full(*_: Any) -> None:
+        raise StoreFailed("no space left on device")
+
+    daemon.store.put_snapshot = full  # type: ignore[method-assign]
+    await daemon.stop()
+
+    again = Daemon(settings(tmp_path))
+    await again.start()
+    assert list(again.engine.state.leads) == [key]
+    await again.stop()
+
+
+async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(tmp_path, connect):
+    from distributor.app import Daemon
+
+    daemon = Daemon(settings(tmp_path))
+    await daemon.start()
+    await connect(daemon).lead("one")
+
+    async def full(*_: Any, **__: Any) -> Any:
+        raise StoreFailed("no space left on device")
+
+    daemon.store.append = full  # type: ignore[method-assign]
+    daemon.mark_target("somewhere", True, "something to commit")
+    with contextlib.suppress(StoreFailed):
+        await daemon.stop()
+    assert isinstance(daemon.failed.result(), StoreFailed)
+
+    again = Daemon(settings(tmp_path))
+    await again.start()
+    await again.stop()
+
+
+async def test_a_full_pool_asks_vendors_to_come_back(open_daemon, connect):
+    daemon = await open_daemon(flow={"pool_limit": 2})
+    client = connect(daemon)
+    items = [{"id": str(number), "phone": "+13125550142"} for number in range(4)]
+
+    replies = await client.ask("POST", "/v1/leads/acme", items[:3])
+    status, refused = await client.call("POST", "/v1/leads/acme", items[3])
+
+    assert [one["outcome"] for one in replies] == ["accepted", "accepted", "error"]
+    assert replies[2]["retryable"] is True
+    assert replies[2]["lead_key"] is None
+    assert status == 429
+    assert "pool default" in refused["detail"]
+    await client.be("ana", "ready")  # makes room
+    assert (await client.ask("POST", "/v1/leads/acme", items[2]))["outcome"] == "accepted"
+
+
+async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect):
+    """Ten minutes of lease at 6000 times the speed are a tenth of a second."""
+    flow = {"policy": "longest_idle", "lease_seconds": 600, "time_scale": 6000}
+    daemon = await open_daemon(reps=[{"id": "ana"}], flow=flow)
+    client = connect(daemon)
+    await client.be("ana", "ready")
+
+    key = await client.lead("one")
+
+    async with asyncio.timeout(5):
+        while daemon.engine.state.leads[key].state == "assigned":
+            await asyncio.sleep(0.01)
+    shown = await client.ask("GET", f"/v1/leads/{key}")
+    (ended,) = [item for item in shown["history"] if item["type"] == "ended"]
+    assert ended["reason"] in ("expired", "recalled")
+    seconds = float(ended["because"].split()[-2])  # of the floor's own time
+    assert 600 <= seconds < 600 + 6000 * 5
+
+
+async def test_claims_count_where_the_floor_says_so(open_daemon, connect):
+    daemon = await open_daemon(flow={"accept_claims": True})
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+
+    await client.event("contacted", "e1", lead_key=key, evidence="claimed")
+
+    assert (await client.ask("GET", f"/v1/leads/{key}"))["contacted_at"] is not None
+
+
+async def test_settings_changed_during_downtime_are_taken_at_the_start(open_daemon, connect):
+    daemon = await open_daemon()
+    client = connect(daemon)
+    await client.be("ben", "ready")
+    key = await client.lead("one")
+    await daemon.stop()
+
+    again = await open_daemon(reps=[{"id": "ana"}, {"id": "cleo"}])
+
+    client = connect(again)
+    await client.be("ana", "ready")
+    reps = (await client.ask("GET", "/v1/reps"))["items"]
+    assert {one["id"] for one in reps} == {"ana", "cleo"}
+    shown = await client.ask("GET", f"/v1/leads/{key}")
+    assert (shown["rep"], shown["attempt"]) == ("ana", 2)
+    await again.stop()
+    assert verify(again.store.path) is None

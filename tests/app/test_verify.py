@@ -1,0 +1,184 @@
+"""``verify``, ``why`` and ``export`` on the store of a daemon that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+
+from distributor.cli import main
+from tests.app.test_daemon import busy_hour
+
+
+@pytest.fixture
+async def floor(open_daemon, connect):
+    daemon = await open_daemon()
+    keys = await busy_hour(connect(daemon), 1)
+    return daemon, keys
+
+
+@pytest.fixture
+def command(capsys):
+    async def run(daemon: Any, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of a command beside the running daemon."""
+        store = str(daemon.store.path)
+        code = await asyncio.to_thread(main, [*arguments, "--store", store])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+async def test_the_store_of_a_running_daemon_verifies(floor, command):
+    daemon, _ = floor
+
+    code, out, err = await command(daemon, "verify")
+
+    assert (code, err) == (0, "")
+    assert "agree" in out
+
+
+TAMPERS = {
+    "a lead's owner": "UPDATE leads SET rep = 'cleo' WHERE state = 'waiting'",
+    "a lead's state": "UPDATE leads SET state = 'closed' WHERE state = 'waiting'",
+    "an assignment": "UPDATE leads SET assignment_id = 'X-1' WHERE assignment_id IS NOT NULL",
+    "a lost lead": "DELETE FROM leads WHERE state = 'waiting'",
+    "a lost entry": "DELETE FROM journal WHERE seq = (SELECT max(seq) - 3 FROM journal)",
+    "a lead too many": (
+        "INSERT INTO leads SELECT 'EXTRA', vendor, 'extra', state, status, pool, rep,"
+        " assignment_id, attempt, score, test, received_ns, contacted_ns, since_ns, deadline_ns,"
+        " reason, because, body, record FROM leads LIMIT 1"
+    ),
+    "the end of an assignment": "UPDATE assignments SET end_reason = 'x' WHERE ended_ns > 0",
+    "a lost assignment": "DELETE FROM assignments WHERE ended_ns IS NULL",
+    "a status": "UPDATE leads SET status = 'lost' WHERE status = 'converted'",
+    "a closed lead's state": "UPDATE leads SET state = 'waiting' WHERE status = 'converted'",
+    "a contact": "UPDATE leads SET contacted_ns = contacted_ns + 1000000000 WHERE contacted_ns > 0",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERS)
+async def test_a_tampered_store_is_found(floor, command, what):
+    daemon, _ = floor
+    await daemon.stop()
+    connection = sqlite3.connect(daemon.store.path)
+    changed = connection.execute(TAMPERS[what]).rowcount
+    connection.commit()
+    connection.close()
+    assert changed > 0
+
+    code, out, err = await command(daemon, "verify")
+
+    assert (code, out) == (4, "")
+    assert len(err.splitlines()) == 1
+    assert str(daemon.store.path) in err
+
+
+async def test_a_changed_entry_is_found_and_named(floor, command):
+    """Swap the decisions of two entries: what was decided does not follow from what happened."""
+    daemon, _ = floor
+    await daemon.stop()
+    connection = sqlite3.connect(daemon.store.path)
+    rows = connection.execute("SELECT seq, decisions FROM journal ORDER BY seq").fetchall()
+    (first, one), (second, two) = [row for row in rows if row[0] in (4, 5)]
+    connection.execute("UPDATE journal SET decisions = ? WHERE seq = ?", (two, first))
+    connection.execute("UPDATE journal SET decisions = ? WHERE seq = ?", (one, second))
+    connection.commit()
+    connection.close()
+
+    code, _, err = await command(daemon, "verify")
+
+    assert code == 4
+    assert "entry 4" in err
+    assert len(err.splitlines()) == 1
+
+
+async def test_verify_holds_across_restarts_and_settings(open_daemon, connect, command):
+    for number, policy in enumerate(("lease", "fair", "rotate", "lease")):
+        daemon = await open_daemon(flow={"policy": policy})
+        await busy_hour(connect(daemon), number)
+        await daemon.stop()
+
+    code, _, err = await command(daemon, "verify")
+
+    assert (code, err) == (0, "")
+
+
+async def test_why_names_the_rep_and_the_others(floor, command, connect):
+    daemon, _ = floor
+    (one, *_) = (await connect(daemon).ask("GET", "/v1/leads?state=assigned"))["items"]
+    key = one["lead_key"]
+
+    code, out, _ = await command(daemon, "why", key, "--json")
+
+    record = json.loads(out)
+    assert code == 0
+    assert (record["lead_key"], record["rep"]) == (key, one["rep"])
+    assert record["assignment_id"] == one["assignment_id"]
+    assert record["because"]
+    assert record["reason"]
+    for candidate in record["candidates"]:
+        assert candidate.keys() >= {"rep", "verdict", "because"}
+    assert record == await connect(daemon).ask("GET", f"/v1/leads/{key}/why")
+    code, out, _ = await command(daemon, "why", key)
+    assert code == 0
+    assert one["rep"] in out
+    code, out, _ = await command(daemon, "why", key, "--rep", "ben", "--json")
+    assert code == 0
+    assert [candidate["rep"] for candidate in json.loads(out)["candidates"]] == ["ben"]
+
+
+async def test_why_about_nobody_is_exit_3(floor, command):
+    daemon, _ = floor
+    for arguments in (("why", "NOSUCH"), ("why-idle", "stranger")):
+        code, out, err = await command(daemon, *arguments)
+        assert (code, out) == (3, "")
+        assert len(err.splitlines()) == 1
+
+
+async def test_why_idle_says_what_keeps_a_rep_from_leads(floor, command, connect):
+    daemon, _ = floor
+    await connect(daemon).ask("POST", "/v1/reps/ben/pause", {"reason": "coaching"})
+
+    code, out, _ = await command(daemon, "why-idle", "ben", "--json")
+
+    record = json.loads(out)
+    assert code == 0
+    assert record["rep"] == "ben"
+    assert {"offline", "paused"} <= {reason["code"] for reason in record["reasons"]}
+    assert all(reason["because"] for reason in record["reasons"])
+    code, out, _ = await command(daemon, "why-idle", "ben")
+    assert "coaching" in out
+
+
+async def test_exports_hold_everything_in_every_format(floor, command):
+    daemon, keys = floor
+    columns = {
+        "leads": {"lead_key", "vendor", "lead_id", "state", "status", "pool", "rep"}
+        | {"assignment_id", "attempt", "score", "received_at", "contacted_at"},
+        "prospects": {"lead_key", "status"},
+        "events": {"event_id", "type", "lead_key", "assignment_id", "rep", "at", "outcome"},
+        "assignments": {"assignment_id", "lead_key", "rep", "attempt", "assigned_at"}
+        | {"ended_at", "end_reason"},
+    }
+    for kind, names in columns.items():
+        rows = {}
+        for style in ("csv", "json", "ndjson"):
+            code, out, err = await command(daemon, "export", kind, "--format", style)
+            assert (code, err) == (0, "")
+            if style == "csv":
+                rows[style] = list(csv.DictReader(io.StringIO(out)))
+            elif style == "json":
+                rows[style] = json.loads(out)
+            else:
+                rows[style] = [json.loads(line) for line in out.splitlines()]
+        assert rows["json"] == rows["ndjson"]
+        assert len(rows["csv"]) == len(rows["json"]) > 0, kind
+        assert all(names <= row.keys() for row in rows["json"] + rows["csv"]), kind
+    code, out, _ = await command(daemon, "export", "leads", "--format", "json")
+    assert {row["lead_key"] for row in json.loads(out)} == set(keys)

@@ -1,0 +1,152 @@
+"""Each bench runs in small, and the crash bench would notice a loss."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.__main__ import main
+from bench.actors import Dialer
+from bench.trial import Trial
+from bench.world import SECOND, World
+from distributor.app.policies import Policies
+from tests.brokers import find_mosquitto
+
+
+def last_json(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return found
+
+
+def test_the_virtual_floor_works_its_leads_off_and_its_ledger_balances() -> None:
+    world = World(10, "lease", Policies())
+    end_ns = world.now_ns + 3600 * SECOND
+    world.run(lambda: world.now_ns >= end_ns)
+    ledger = world.engine.state.ledger
+    assert ledger.difference == 0
+    assert ledger.counts["closed"] > 0.8 * ledger.received > 50
+    assert world.assignments >= ledger.counts["closed"]
+
+
+def test_the_core_bench_prints_its_figures(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr("bench.core.OPEN_LEADS", 50)
+    monkeypatch.setattr("bench.core.lead_bytes", lambda: 1.0)
+    monkeypatch.setattr("bench.core.rep_bytes", lambda: 1.0)
+    assert main(["core", "--reps", "5", "--events", "200", "--policy", "lease", "--json"]) == 0
+    found = last_json(capsys.readouterr().out)
+    assert found["speed"][0]["decisions"] > 0
+    assert found["speed"][0]["decisions_per_second"] > 0
+
+
+def test_the_recovery_bench_gets_every_lead_back(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = ["--folder", str(tmp_path)]
+    assert main(["recovery", "--leads", "300", "--behind", "100", *folder, "--json"]) == 0
+    found = last_json(capsys.readouterr().out)
+    assert (found["leads"], found["entries_after_snapshot"]) == (300, 100)
+
+
+def test_the_scrape_bench_measures_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scrape", "--reps", "20", "--json"]) == 0
+    assert last_json(capsys.readouterr().out)["bytes"] > 1_000
+
+
+def test_the_fsync_bench_measures_the_disk(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["fsync", "--folder", str(tmp_path), "--samples", "5", "--json"]) == 0
+    found = last_json(capsys.readouterr().out)
+    assert 0 < found["median_ms"] <= found["p99_ms"]
+
+
+def test_an_unknown_command_is_refused() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "nothing"], capture_output=True, check=False
+    )
+    assert ran.returncode == 2
+
+
+# -- the judges ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dialer(monkeypatch: pytest.MonkeyPatch) -> Dialer:
+    """A dialer without a broker that lets every assignment lie."""
+    monkeypatch.setattr("bench.actors.Client.__init__", lambda *_: None)
+    dialer = Dialer(0)
+    dialer._random = SimpleNamespace(random=lambda: 0.95)
+    return dialer
+
+
+def hear(dialer: Dialer, kind: str, assignment: str) -> None:
+    message = {"type": kind, "assignment_id": assignment, "lead_key": "K1", "rep": "ana"}
+    dialer.received("leads/dialer/assign", msgspec.json.encode(message))
+
+
+def test_the_dialer_notices_a_lead_that_is_given_out_twice(dialer: Dialer) -> None:
+    hear(dialer, "assign", "K1-1")
+    hear(dialer, "assign", "K1-2")
+    assert dialer.assigned_twice == [("K1", "K1-1", "K1-2")]
+
+
+def test_a_repeat_and_a_revoked_assignment_are_no_second_one(dialer: Dialer) -> None:
+    for kind, assignment in (
+        ("assign", "K1-1"),
+        ("assign", "K1-1"),
+        ("revoke", "K1-1"),
+        ("revoke", "K1-1"),
+        ("assign", "K1-2"),
+    ):
+        hear(dialer, kind, assignment)
+    assert dialer.assigned_twice == []
+    assert dialer.repeats == 2
+
+
+def test_the_judgement_notices_what_the_store_does_not_have() -> None:
+    """A promise that is not in the store must count as lost."""
+    trial = Trial.__new__(Trial)
+    trial.over_mqtt = SimpleNamespace(acknowledged={"m1", "m2"})
+    trial.over_http = SimpleNamespace(keys={"h1": "K9"}, changed=0)
+    trial.dialer = SimpleNamespace(
+        acknowledged={"d1", "d2", "presence:ana"},
+        assigned_twice=[],
+        assignments=2,
+        revocations=0,
+        repeats=0,
+    )
+    tables: dict[str, list[dict[str, Any]]] = {
+        "leads": [{"vendor": "bench", "lead_id": "m1"}, {"vendor": "bench", "lead_id": "h1"}],
+        "events": [{"event_id": "d1"}],
+        "assignments": [
+            {"lead_key": "K1", "ended_at": None},
+            {"lead_key": "K1", "ended_at": None},
+        ],
+    }
+    trial._export = tables.__getitem__
+    trial._verify = lambda: "agrees"
+    found = trial._compare()
+    assert found.lost == 2
+    assert found.assigned_twice == 1
+    assert not found.good
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+def test_a_killed_daemon_loses_nothing_that_was_acknowledged(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_mosquitto()
+    monkeypatch.setattr("bench.trial.SETTLE_SECONDS", 5.0)
+    kills = ["--kills", "2", "--rate", "100"]
+    assert main(["crash", *kills, "--folder", str(tmp_path), "--json"]) == 0
+    found = last_json(capsys.readouterr().out)
+    assert (found["lost"], found["assigned_twice"]) == (0, 0)
+    assert found["acknowledged"] > 50

@@ -1,0 +1,397 @@
+"""The commands: their exit codes, and errors in one line on standard error."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+from distributor import __version__
+from distributor.cli import main
+from distributor.errors import BadConfig, StoreFailed, Unavailable
+from distributor.settings import load
+from distributor.starter import FILES
+from distributor.store.sqlite import SQLiteStore
+
+MINIMAL = "[http]\n[[pools]]\nid = 'p'\n[[reps]]\nid = 'ana'\n"
+BAD = "[http]\nprot = 1\n[[reps]]\nid = 5\n"
+
+LEAD = {
+    "lead_key": "AB0000000001",
+    "rep": "ana",
+    "assignment_id": "AB0000000001-1",
+    "at": "2026-11-21T09:00:59.250Z",
+    "reason": "best_bet",
+    "because": "ana answers in 4.0 s and has no open lead",
+    "candidates": [
+        {"rep": "ana", "verdict": "chosen", "because": "gain 3.10"},
+        {"rep": "benjamin", "verdict": "offline", "because": None},
+    ],
+}
+IDLE = {
+    "rep": "ana",
+    "flow": 0.25,
+    "reasons": [{"code": "slow_contact", "because": "3 of 4 leads waited over 60 s"}],
+}
+ROWS = [
+    {"lead_key": "K1", "vendor": "acme", "attempt": 1, "consent": {"a": [1]}, "note": 'x,\n"y"'},
+    {"lead_key": "K2", "vendor": None, "attempt": 2, "consent": None, "note": "é"},
+]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISTRIBUTOR_DEBUG", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def store(here, monkeypatch):
+    """A store that a stand-in reads: the reader has tests of its own."""
+
+    class StoreReader:
+        def __init__(self, path):
+            self.path = path
+
+        def close(self):
+            pass
+
+        def why(self, lead_key, rep=None):
+            return {**LEAD, "rep": rep or "ana"} if lead_key == LEAD["lead_key"] else None
+
+        def why_idle(self, rep, now_ns):
+            assert now_ns > 0
+            return IDLE if rep == "ana" else None
+
+        def export(self, kind):
+            return iter(ROWS if kind == "leads" else [])
+
+    module = types.SimpleNamespace(StoreReader=StoreReader)
+    monkeypatch.setitem(sys.modules, "distributor.store.reader", module)
+    path = here / "distributor.db"
+    path.write_bytes(b"")
+    return str(path)
+
+
+@pytest.fixture
+def app(monkeypatch):
+    """A stand-in for the daemon that records how it was called."""
+    calls = []
+    module = types.SimpleNamespace(
+        run=lambda settings, path: calls.append((settings, path)) or 0, verify=lambda path: None
+    )
+    monkeypatch.setitem(sys.modules, "distributor.app", module)
+    module.calls = calls
+    return module
+
+
+def one_line(capsys):
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("distributor: ")
+    assert captured.err.count("\n") == 1
+    assert captured.err.endswith("\n")
+    return captured.err
+
+
+def test_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"distributor {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["fly"],
+        ["run", "--confg"],
+        ["report", "reps"],
+        ["export"],
+        ["export", "secrets"],
+        ["export", "leads", "--format", "xml"],
+        ["demo", "--rate", "-1"],
+        ["demo", "--seconds", "nan"],
+        ["demo", "--reps", "many"],
+        ["why"],
+        ["check-config"],
+        ["init"],
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_2(capsys, words):
+    assert main(words) == 2
+    assert "--help" in one_line(capsys)
+
+
+# -- check-config, run ---------------------------------------------------------------------------
+
+
+def test_check_config_prints_a_line_for_each_problem_on_standard_output(here, capsys):
+    (here / "bad.toml").write_text(BAD)
+    assert main(["check-config", "bad.toml"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert [line.split(":")[0] for line in captured.out.splitlines()] == [
+        "http.prot",
+        "reps[0].id",
+        "pools",
+    ]
+
+
+def test_check_config_of_a_good_file_exits_0(here, capsys):
+    (here / "good.toml").write_text(MINIMAL)
+    assert main(["check-config", "good.toml"]) == 0
+    assert capsys.readouterr().out == "good.toml: good; reps: 1, teams: 1\n"
+
+
+@pytest.mark.parametrize("content", ["[http", None])
+def test_check_config_of_an_unreadable_file_is_one_line(here, capsys, content):
+    if content is not None:
+        (here / "odd.toml").write_text(content)
+    assert main(["check-config", "odd.toml"]) == 2
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_run_hands_the_settings_to_the_daemon(here, app):
+    (here / "distributor.toml").write_text(MINIMAL)
+    assert main(["run"]) == 0
+    [(settings, path)] = app.calls
+    assert settings == load(path)
+
+
+def test_run_with_a_bad_file_exits_2_with_all_problems_in_one_line(here, app, capsys):
+    (here / "bad.toml").write_text(BAD)
+    assert main(["run", "--config", "bad.toml"]) == 2
+    line = one_line(capsys)
+    assert "3 problems" in line
+    assert "http.prot" in line
+    assert "reps[0].id" in line
+    assert app.calls == []
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_without_any_configuration_the_command_says_how_to_name_one(capsys, app, command):
+    assert main([command]) == 2
+    assert "--config FILE" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (StoreFailed("the disk is full; make room"), 1, "the disk is full; make room"),
+        (Unavailable("port 8080 is taken"), 1, "port 8080 is taken"),
+        (ExceptionGroup("two", [StoreFailed("full"), ValueError("x")]), 1, "full"),
+        (BadConfig(["a: b", "c: d"]), 2, "a: b; c: d"),
+        (OSError(13, "Permission denied", "/x/y"), 1, "/x/y: Permission denied"),
+        (ZeroDivisionError("two\nlines\x1b"), 1, "ZeroDivisionError: two lines? (a defect; DIST"),
+    ],
+)
+def test_whatever_the_daemon_raises_is_one_line(here, app, capsys, error, code, says):
+    def fail(*args):
+        raise error
+
+    app.run = fail
+    (here / "distributor.toml").write_text(MINIMAL)
+    assert main(["run"]) == code
+    assert f"distributor: {says}" in one_line(capsys)
+
+
+def test_a_traceback_is_shown_on_request_alone(here, app, capsys, monkeypatch):
+    def fail(*args):
+        raise ZeroDivisionError
+
+    app.run = fail
+    (here / "distributor.toml").write_text(MINIMAL)
+    monkeypatch.setenv("DISTRIBUTOR_DEBUG", "1")
+    assert main(["run"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_demo_gets_its_options(monkeypatch):
+    got = []
+    module = types.SimpleNamespace(main=lambda args: got.append(args) or 1)
+    monkeypatch.setitem(sys.modules, "distributor.demo", module)
+    assert main(["demo", "--seconds", "5", "--rate", "90", "--reps", "3", "--time-scale", "4"]) == 1
+    [args] = got
+    assert (args.seconds, args.rate, args.reps, args.time_scale, args.trace) == (5, 90, 3, 4, None)
+
+
+# -- init ----------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_configuration_that_passes_the_check(here, capsys):
+    assert main(["init", "floor"]) == 0
+    written = capsys.readouterr().out.split()
+    assert written == [f"floor/{name}" for name in FILES]
+    assert main(["check-config", "floor/distributor.toml"]) == 0
+    settings = load(here / "floor/distributor.toml")
+    assert settings.mqtt is not None
+    assert settings.http is not None
+    assert len(settings.reps) == 3
+    texts = [(here / "floor" / name).read_text() for name in FILES]
+    assert not any("@FOLDER@" in text or "@PROGRAM@" in text for text in texts)
+
+
+def test_every_default_that_the_starter_file_shows_is_the_default(here):
+    """The commented keys are documentation; uncommented they must change nothing."""
+    main(["init", "floor"])
+    path = here / "floor/distributor.toml"
+    plain = load(path)
+    lines = path.read_text().splitlines()
+    start, end = lines.index("[flow]"), lines.index("[[teams]]")
+    lines[start:end] = [line.removeprefix("# ") for line in lines[start:end]]
+    path.write_text("\n".join(lines))
+    assert load(path) == plain
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_init_overwrites_nothing(here, capsys, name):
+    (here / name).write_text("mine")
+    assert main(["init", "."]) == 2
+    assert name in one_line(capsys)
+    assert [path.name for path in here.iterdir()] == [name]
+    assert (here / name).read_text() == "mine"
+
+
+def test_init_into_a_file_is_refused(here, capsys):
+    (here / "floor").write_text("")
+    assert main(["init", "floor"]) == 2
+    assert "is no folder" in one_line(capsys)
+
+
+# -- the commands that read ----------------------------------------------------------------------
+
+
+def test_why_prints_who_when_because_and_the_candidates(store, capsys):
+    assert main(["why", "AB0000000001", "--store", store]) == 0
+    assert capsys.readouterr().out == (
+        "lead AB0000000001: ana\n"
+        "  when:       2026-11-21T09:00:59.250Z\n"
+        "  assignment: AB0000000001-1\n"
+        "  reason:     best_bet\n"
+        "  because:    ana answers in 4.0 s and has no open lead\n"
+        "\n"
+        "  candidate  verdict  because\n"
+        "  ana        chosen   gain 3.10\n"
+        "  benjamin   offline\n"
+    )
+
+
+def test_why_json_is_the_record(store, capsys):
+    assert main(["why", "AB0000000001", "--rep", "ben", "--json", "--store", store]) == 0
+    assert json.loads(capsys.readouterr().out) == {**LEAD, "rep": "ben"}
+
+
+def test_why_idle_prints_the_flow_and_its_reasons(store, capsys):
+    assert main(["why-idle", "ana", "--store", store]) == 0
+    assert capsys.readouterr().out == (
+        "rep ana: 25% of full flow\n"
+        "\n"
+        "  reason        because\n"
+        "  slow_contact  3 of 4 leads waited over 60 s\n"
+    )
+    assert main(["why-idle", "ana", "--json", "--store", store]) == 0
+    assert json.loads(capsys.readouterr().out) == IDLE
+
+
+@pytest.mark.parametrize("words", [["why", "ZZ"], ["why", "ZZ", "--json"], ["why-idle", "zoe"]])
+def test_an_unknown_lead_or_rep_exits_3(store, capsys, words):
+    assert main([*words, "--store", store]) == 3
+    assert words[1] in one_line(capsys)
+
+
+def test_the_store_is_found_through_the_configuration_even_a_bad_one(here, store, capsys):
+    """Reading what happened must not depend on secrets, policies or a file that is being edited."""
+    (here / "distributor.toml").write_text(BAD + "[store]\npath = 'distributor.db'\n")
+    assert main(["why-idle", "ana"]) == 0
+    assert main(["why-idle", "ana", "--config", "distributor.toml"]) == 0
+
+
+def test_a_store_that_is_not_there_is_named_and_not_made(here, capsys):
+    assert main(["export", "leads", "--store", "gone.db"]) == 1
+    assert "no store at gone.db" in one_line(capsys)
+    assert list(here.iterdir()) == []
+
+
+def test_export_csv_keeps_commas_quotes_and_lines(store, capsys):
+    assert main(["export", "leads", "--store", store]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["lead_key"] for row in rows] == ["K1", "K2"]
+    assert rows[0]["note"] == 'x,\n"y"'
+    assert json.loads(rows[0]["consent"]) == {"a": [1]}
+    assert rows[1]["vendor"] == ""
+
+
+def test_export_ndjson_is_one_object_a_line_and_json_one_array(store, capsys):
+    assert main(["export", "leads", "--format", "ndjson", "--store", store]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == ROWS
+    assert main(["export", "leads", "--format", "json", "--store", store]) == 0
+    assert json.loads(capsys.readouterr().out) == ROWS
+
+
+def test_an_empty_export_is_still_well_formed(store, capsys):
+    assert main(["export", "events", "--store", store]) == 0
+    assert capsys.readouterr().out == "event_id,type,lead_key,assignment_id,rep,at,outcome\n"
+    assert main(["export", "events", "--format", "json", "--store", store]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_verify_exits_0_or_4_with_the_first_difference(store, app, capsys):
+    assert main(["verify", "--store", store]) == 0
+    assert "agree" in capsys.readouterr().out
+    app.verify = lambda path: "lead K1: stored waiting, folded closed"
+    assert main(["verify", "--store", store]) == 4
+    assert "lead K1: stored waiting, folded closed" in one_line(capsys)
+
+
+async def test_the_commands_read_a_real_store_beside_its_owner(here, capsys):
+    store = await SQLiteStore.open(here / "real.db", entropy=lambda count: bytes(count))
+    try:
+        assert main(["why", "ZZ", "--store", "real.db"]) == 3
+        assert "no lead ZZ" in one_line(capsys)
+        assert main(["why-idle", "zoe", "--store", "real.db"]) == 3
+        assert "no rep zoe" in one_line(capsys)
+        for kind in ("leads", "prospects", "events", "assignments"):
+            assert main(["export", kind, "--format", "json", "--store", "real.db"]) == 0
+            assert json.loads(capsys.readouterr().out) == []
+    finally:
+        await store.close()
+
+
+def test_a_file_that_is_no_store_is_one_line(here, capsys):
+    (here / "text.db").write_text("this is no database, whatever its name says" * 100)
+    assert main(["export", "leads", "--store", "text.db"]) == 1
+    assert "text.db" in one_line(capsys)
+
+
+# -- as a process of its own ---------------------------------------------------------------------
+
+
+def test_a_reader_that_closes_the_pipe_early_is_no_error(here):
+    (here / "bad.toml").write_text("".join(f"unknown_{at} = 1\n" for at in range(5000)))
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "distributor", "check-config", "bad.toml"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_command_starts_without_the_heavy_libraries():
+    """--help and the error of a typing mistake must not wait for numpy, aiohttp or SQLite."""
+    code = (
+        "import sys, distributor.cli as c; c.main(['--version']);"
+        "print(sorted({'numpy', 'aiohttp', 'aiosqlite', 'jinja2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

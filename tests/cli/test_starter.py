@@ -1,0 +1,90 @@
+"""The files around the starter configuration are accepted by the programs that they are for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from distributor import starter
+
+
+def program(name):
+    """A program of this machine; the test is skipped without it, unless real parts are required."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        if os.environ.get("DISTRIBUTOR_REQUIRE_REAL") == "1":
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    starter.write(tmp_path / "a floor")
+    return tmp_path / "a floor"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def answers(port, process):
+    end = time.monotonic() + 10
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+        except OSError:
+            time.sleep(0.02)  # a foreign program has no event to wait for
+        else:
+            return True
+    return False
+
+
+@pytest.mark.real
+def test_mosquitto_runs_with_the_starter_file(folder):
+    mosquitto, port = program("mosquitto"), free_port()
+    path = folder / "mosquitto.conf"
+    path.write_text(path.read_text().replace("listener 1883", f"listener {port}"))
+    with subprocess.Popen(
+        [mosquitto, "-c", str(path)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert answers(port, process)
+        finally:
+            process.terminate()
+            _, log = process.communicate(timeout=10)
+    assert "Error: Unknown" not in log
+    assert "Unable" not in log
+
+
+@pytest.mark.real
+def test_promtool_accepts_the_scrape_configuration(folder):
+    done = subprocess.run(
+        [program("promtool"), "check", "config", str(folder / "prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_unit_starts_this_program_on_this_folder(folder):
+    unit = (folder / "distributor.service").read_text()
+    assert f'run --config "{folder}/distributor.toml"' in unit
+    assert f'ReadWritePaths="{folder}/data"' in unit
+    assert "Restart=always" in unit
+    [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert Path(start.split('"')[1]).exists()
+
+
+def test_percent_signs_are_no_specifiers_in_the_unit(tmp_path):
+    starter.write(tmp_path / "50%h")
+    assert "/50%%h/distributor.toml" in (tmp_path / "50%h/distributor.service").read_text()
+    assert "/50%h/data/" in (tmp_path / "50%h/mosquitto.conf").read_text()

@@ -1,0 +1,149 @@
+"""Settings change while leads are under way: nothing is lost, stuck, or blamed on anybody."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from distributor.domain.decisions import AssignmentEnded, LeadHeld, StandardCounted
+from distributor.domain.events import DeliveryFailed, FloorChanged, PresenceReported
+from distributor.domain.floor import PoolPlan, RepPlan
+from tests.core.floors import BEGIN, SECOND, Scene, only
+
+
+def change(scene: Scene, **fields: object) -> None:
+    """Put a changed floor in force."""
+    flow = fields.pop("flow", None)
+    floor = replace(scene.floor, digest="new", **fields)
+    if flow is not None:
+        floor = replace(floor, flow=replace(floor.flow, **flow))  # type: ignore[type-var]
+    scene.floor = floor
+    scene.do(FloorChanged(floor))
+
+
+def test_leads_of_a_renamed_pool_go_on_in_the_new_one() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    scene.ready("ben", state="busy")
+    assigned, waiting = scene.lead("1"), scene.lead("2")
+    change(scene, pools=(PoolPlan("other"),))
+    assert scene.look(waiting).pool == "other"
+    scene.report("rejected", assigned)
+    assert scene.look(assigned).pool == "other"
+    scene.ready("ben")
+    assert {scene.look(assigned).rep, scene.look(waiting).rep} == {"ana", "ben"}
+
+
+def test_a_callback_of_a_pool_that_is_gone_comes_due() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("contacted", key)
+    scene.report("status", key, status="callback", callback_ns=BEGIN + 60 * SECOND)
+    change(scene, pools=(PoolPlan("other"),))
+    scene.at(61)
+    assert (scene.look(key).state, scene.look(key).pool) == ("assigned", "other")
+
+
+def test_where_several_pools_are_left_a_human_decides() -> None:
+    scene = Scene()
+    key = scene.lead("1")
+    change(scene, pools=(PoolPlan("one"), PoolPlan("two")))
+    assert scene.look(key).reason == "no_pool"
+
+
+def test_new_limits_hold_for_calls_and_leads_that_are_under_way() -> None:
+    scene = Scene(["ana"], call_limit_seconds=300)
+    scene.ready("ana")
+    first, second = scene.lead("1"), scene.lead("2")
+    scene.report("contacted", first)
+    change(scene, flow={"call_limit_seconds": 500, "first_contact_seconds": 90})
+    scene.at(499)
+    assert [count.lead_key for count in scene.decided(StandardCounted) if not count.met] == [second]
+    assert scene.look(second).state == "waiting"
+    scene.at(501)
+    assert scene.look(second).rep == "ana"
+
+
+def test_a_rep_who_is_removed_and_listed_again_signs_on_again() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    change(scene, reps=(RepPlan("ben"),))
+    change(scene, reps=(RepPlan("ana"), RepPlan("ben")))
+    key = scene.lead("1")
+    assert scene.look(key).state == "waiting"
+    scene.ready("ana")
+    assert scene.look(key).rep == "ana"
+
+
+def test_a_removed_rep_gives_leads_back_and_counts_no_more() -> None:
+    scene = Scene()
+    scene.ready("ana", "ben")
+    key = scene.lead("1")
+    first = scene.look(key).rep
+    scene.report("rejected", key)
+    second = scene.look(key).rep
+    scene.ready(second, state="away")
+    change(scene, reps=(RepPlan(first),))
+    assert only(scene.entries[-1].decisions, LeadHeld).kind == "all_refused"
+
+
+def test_a_claim_does_not_move_a_callback() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("contacted", key)
+    scene.report("status", key, status="callback", callback_ns=BEGIN + 60 * SECOND)
+    scene.report("contacted", key, evidence="claimed")
+    scene.at(61)
+    assert scene.look(key).state == "assigned"
+
+
+def test_a_clock_that_errs_puts_no_contact_before_the_lead() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    scene.at(30)
+    key = scene.lead("1")
+    scene.at(40)
+    scene.report("contacted", key, at_ns=BEGIN - 10**9 * SECOND)
+    assert scene.look(key).contacted_ns == scene.look(key).assigned_ns
+    scene.at(1_000)
+    assert key in scene.engine.state.reps["ana"].open
+
+
+def test_a_retained_repeat_without_a_time_is_no_news_of_a_known_rep() -> None:
+    scene = Scene()
+    old = PresenceReported("ana", "ready", "rep:ana", retained=True)
+    scene.do(old)
+    assert scene.engine.state.reps["ana"].state == "ready"
+    scene.ready("ana", state="offline")
+    scene.do(old)
+    assert scene.engine.state.reps["ana"].state == "offline"
+
+
+def test_an_assignment_that_never_reached_the_dialer_blames_nobody() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    failed = scene.do(DeliveryFailed(scene.look(key).assignment_id, "HTTP 422", hold=True))
+    ended = only(failed, AssignmentEnded)
+    assert (ended.blame, ended.excluded, ended.cause) == (False, False, "delivery_failed")
+    assert scene.look(key).state == "exception"
+    other = scene.lead("2")
+    scene.do(DeliveryFailed(scene.look(other).assignment_id, "dialer is gone", hold=False))
+    assert (scene.look(other).state, scene.look(other).attempt) == ("assigned", 2)
+
+
+def test_pauses_and_overrides_end_by_time() -> None:
+    from distributor.domain.events import SupervisorActed
+
+    scene = Scene(["ana"])
+    scene.ready("ana")
+    until = BEGIN + 60 * SECOND
+    scene.do(SupervisorActed("pause", "mia", "training", rep="ana", until_ns=until))
+    scene.do(SupervisorActed("override", "mia", "test", rep="ana", until_ns=until, flow=0.5))
+    key = scene.lead("1")
+    scene.at(59)
+    assert scene.look(key).state == "waiting"
+    scene.at(61)
+    assert scene.look(key).rep == "ana"
+    assert scene.engine.state.reps["ana"].override is None

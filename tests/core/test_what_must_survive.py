@@ -1,0 +1,117 @@
+"""Rules that broke once, or that nothing noticed when they were taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from distributor.core.engine import Engine
+from distributor.domain.decisions import AssignmentEnded, LeaseRestarted
+from distributor.domain.events import FloorChanged, TargetChanged, Ticked
+from distributor.domain.faults import PolicyMisbehaved
+from distributor.domain.policy import Lease
+from policies.longest_idle import LongestIdle
+from tests.core.floors import BEGIN, FACTORIES, SECOND, Scene
+
+
+def rebuilt(scene: Scene) -> Engine:
+    """The engine that a restart makes of what was recorded."""
+    engine = Engine(tag="T3ST", seed=7, factories=FACTORIES)
+    for entry in scene.entries:
+        engine.fold(entry.at_ns, entry.decisions)
+    engine.resume()
+    return engine
+
+
+@pytest.mark.parametrize("new", ["lease", "longest_idle"])
+def test_another_policy_is_not_handed_the_memory_of_the_one_before(new: str) -> None:
+    scene = Scene(policy="fair")
+    scene.ready("ana", "ben")
+    scene.lead("1")
+    flow = replace(scene.floor.flow, policy=new)
+    scene.do(FloorChanged(replace(scene.floor, digest="new", flow=flow)))
+    memories = dict(scene.engine.state.memories)
+    assert rebuilt(scene).state.memories == memories
+
+
+def test_offline_said_again_does_not_begin_the_grace_again() -> None:
+    scene = Scene(offline_grace_seconds=30)
+    scene.ready("ana")
+    key = scene.lead("1")
+    for second in (0, 20, 29):
+        scene.at(second)
+        scene.ready("ana", state="offline")
+    scene.at(31)
+    assert scene.look(key).state == "waiting"
+
+
+def test_the_hold_for_a_known_owner_ends_after_a_restart_too() -> None:
+    scene = Scene()
+    scene.ready("ana", "ben")
+    busy = scene.look(scene.lead("1")).rep
+    key = scene.lead("2", prefers=busy)
+    engine = rebuilt(scene)
+    due = engine.next_deadline_ns()
+    assert due == BEGIN + 30 * SECOND
+    engine.handle(Ticked(), due)
+    assert engine.state.leads[key].rep not in ("", busy)
+
+
+class _Greedy(LongestIdle):
+    """Asks for a slot that is not there."""
+
+    def next_intent(self, now_ns: int) -> Any:
+        for lead in self._pool.oldest(1) if self._pool else ():
+            for rep in self._pool.receiving.values():
+                return Lease(lead.key, rep.id, "greedy", "because")
+        return None
+
+
+@pytest.fixture
+def greedy() -> Iterator[None]:
+    FACTORIES["greedy"] = _Greedy
+    yield
+    del FACTORIES["greedy"]
+
+
+@pytest.mark.usefixtures("greedy")
+def test_no_policy_gets_a_slot_that_is_not_there() -> None:
+    scene = Scene(["ana"], policy="greedy")
+    scene.ready("ana")
+    scene.lead("1")
+    with pytest.raises(PolicyMisbehaved, match="no free slot"):
+        scene.lead("2")
+
+
+def test_every_tenth_pick_is_the_oldest_lead_that_starves() -> None:
+    starving = Scene(["ana"])
+    first = starving.lead("old", score=0.05)
+    starving.at(3_600)
+    starving.lead("fresh", score=1.0)
+    waiting = starving.engine.state.pools["default"]
+    waiting.receiving = dict(waiting.members)
+    picks = []
+    for number in range(10):
+        waiting.picks = number
+        best = waiting.best(starving.now_ns)
+        assert best is not None
+        picks.append(best.key == first)
+    assert picks == [False] * 9 + [True]
+
+
+def test_leases_begin_anew_when_the_dialer_is_back() -> None:
+    scene = Scene(lease_seconds=60)
+    scene.ready("ana", "ben")
+    key = scene.lead("1")
+    scene.at(10)
+    scene.do(TargetChanged("mqtt", up=False))
+    scene.at(50)
+    scene.do(TargetChanged("mqtt", up=True))
+    assert [d.lead_key for d in scene.decided(LeaseRestarted)] == [key]
+    scene.at(109)
+    assert not scene.decided(AssignmentEnded)
+    scene.at(111)
+    assert [d.blame for d in scene.decided(AssignmentEnded)] == [False]

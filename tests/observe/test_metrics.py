@@ -1,0 +1,400 @@
+"""Decisions become metrics, test leads stay out of people's figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from distributor.domain import decisions as d
+from distributor.domain.events import SupervisorActed, Ticked
+from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
+from distributor.domain.journal import CommitStats, Entry
+from distributor.domain.lead import Lead
+from distributor.observe.metrics import Metrics
+from distributor.observe.table import UnknownMetric
+
+S = 1_000_000_000
+T0 = 1_800_000_000 * S
+
+
+def a_lead(key: str = "K1", **fields: object) -> Lead:
+    lead = Lead(key, "acme", f"v-{key}", "default", "waiting", T0, T0)
+    for name, value in fields.items():
+        setattr(lead, name, value)
+    return lead
+
+
+def entry(*decisions: d.Decision, at_ns: int = T0) -> Entry:
+    return Entry(1, at_ns, Ticked(), decisions)
+
+
+def assigned(key: str = "K1", **fields: object) -> d.Assigned:
+    return replace(
+        d.Assigned(
+            lead_key=key,
+            assignment_id=f"{key}-1",
+            rep="ana",
+            team="north",
+            pool="default",
+            policy="lease",
+            attempt=1,
+            epoch=0,
+            at_ns=T0 + 2 * S,
+            contact_by_ns=T0 + 62 * S,
+            lease_expires_ns=T0 + 600 * S,
+            reason="best",
+            because="best",
+        ),
+        **fields,
+    )
+
+
+def contacted(key: str = "K1", **fields: object) -> d.ContactRecorded:
+    return replace(
+        d.ContactRecorded(
+            lead_key=key,
+            assignment_id=f"{key}-1",
+            rep="ana",
+            team="north",
+            pool="default",
+            at_ns=T0 + 30 * S,
+            evidence="dialer",
+            counted=True,
+            deadline_ns=0,
+            speed_seconds=30.0,
+            response_seconds=28.0,
+            on_time=True,
+        ),
+        **fields,
+    )
+
+
+def life(lead: Lead) -> tuple[d.Decision, ...]:
+    """Everything that a contacted, converted lead brings."""
+    return (
+        d.LeadAccepted(lead, 1, "mqtt", submitted_ns=T0 - 3 * S),
+        assigned(lead.key, test=lead.test, passed_over_counts={"paused": 2, "offline": 9}),
+        d.EventRecorded(
+            "e1", "dialer", "contacted", lead.key, f"{lead.key}-1", "ana", T0, "accepted"
+        ),
+        contacted(lead.key),
+        d.StandardCounted(lead.key, "default", "speed_to_contact", True, lead.test),
+        d.WorkEnded(lead.key, "ana", "call_ended", T0),
+        d.StatusChanged(lead.key, "converted", "ana", "acme", T0),
+        d.AssignmentEnded(
+            lead.key, f"{lead.key}-1", "ana", "closed", T0, False, False, False, "converted"
+        ),
+    )
+
+
+class Reader:
+    """Reads samples of a ``Metrics``."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        return self._metrics.registry.get_sample_value(f"distributor_{name}", labels)
+
+
+@pytest.fixture
+def read(metrics: Metrics) -> Reader:
+    return Reader(metrics)
+
+
+def knows(*leads: Lead) -> Callable[[str], Lead | None]:
+    return {lead.key: lead for lead in leads}.get
+
+
+@pytest.mark.parametrize("result", ["accepted", "duplicate", "rejected", "error"])
+@pytest.mark.parametrize("channel", ["mqtt", "http"])
+def test_a_configured_vendor_has_all_series_at_zero(
+    read: Reader, channel: str, result: str
+) -> None:
+    """A vendor's silence can only be alerted on if its series exist."""
+    assert read("leads_received_total", vendor="acme", channel=channel, result=result) == 0
+
+
+def test_every_pool_has_both_verdicts_at_zero(read: Reader) -> None:
+    for queue in ("default", "spanish"):
+        for result in ("met", "missed"):
+            labels = {"standard": "speed_to_contact", "queue": queue, "result": result}
+            assert read("standard_events_total", **labels) == 0
+
+
+def test_assignment_results_exist_under_the_pools_own_policy(read: Reader) -> None:
+    for result in ("assigned", "no_owner", "deferred", "expired"):
+        assert read("assignments_total", queue="spanish", policy="fair", result=result) == 0
+        assert read("assignments_total", queue="default", policy="lease", result=result) == 0
+
+
+def test_the_life_of_a_lead_is_counted(metrics: Metrics, read: Reader) -> None:
+    lead = a_lead(score=0.35)
+    metrics.project(entry(*life(lead)), knows(lead))
+    assert read("leads_received_total", vendor="acme", channel="mqtt", result="accepted") == 1
+    assert read("lead_arrival_delay_seconds_sum", vendor="acme") == 3.0
+    assert read("lead_score_bucket", queue="default", le="0.4") == 1
+    assert read("intake_last_message_timestamp_seconds", vendor="acme") == T0 / S
+    assert read("assignments_total", queue="default", policy="lease", result="assigned") == 1
+    assert read("queue_wait_seconds_sum", queue="default") == 2.0
+    assert read("throttle_deferrals_total", reason="paused") == 2
+    assert read("throttle_deferrals_total", reason="offline") is None
+    assert read("lead_events_total", type="contacted", outcome="accepted") == 1
+    assert read("speed_to_contact_seconds_sum", queue="default") == 30.0
+    assert read("rep_response_seconds_sum", team="north") == 28.0
+    verdict = {"standard": "speed_to_contact", "queue": "default"}
+    assert read("standard_events_total", result="met", **verdict) == 1
+    assert read("standard_events_total", result="missed", **verdict) == 0
+    assert read("lead_outcomes_total", vendor="acme", outcome="contacted") == 1
+    assert read("lead_outcomes_total", vendor="acme", outcome="converted") == 1
+    assert read("assignments_ended_total", cause="closed") == 1
+
+
+def test_a_test_lead_is_received_and_in_no_figure_of_peoples_work(
+    metrics: Metrics, read: Reader
+) -> None:
+    lead = a_lead(score=0.35, test=True)
+    metrics.project(entry(*life(lead)), knows(lead))
+    assert read("leads_received_total", vendor="acme", channel="mqtt", result="accepted") == 1
+    assert read("test_leads_received_total", vendor="acme") == 1
+    assert read("test_leads_assigned_total", queue="default") == 1
+    assert read("assignments_total", queue="default", policy="lease", result="assigned") == 0
+    assert read("speed_to_contact_seconds_count", queue="default") == 0
+    assert read("rep_response_seconds_count", team="north") == 0
+    verdict = {"standard": "speed_to_contact", "queue": "default"}
+    assert read("standard_events_total", result="met", **verdict) == 0
+    assert read("lead_outcomes_total", vendor="acme", outcome="converted") == 0
+    assert read("lead_score_count", queue="default") == 0
+    assert read("queue_wait_seconds_count", queue="default") == 0
+    assert read("assignments_ended_total", cause="closed") == 0
+
+
+def test_answers_are_told_apart(metrics: Metrics, read: Reader) -> None:
+    metrics.project(entry(d.LeadDuplicate("acme", "v", "K1", "http")), knows())
+    metrics.project(entry(d.LeadRejected("acme", "v", "phone: bad", "http")), knows())
+    metrics.project(entry(d.LeadRejected("acme", "v", "full", "http", True)), knows())
+    for result in ("duplicate", "rejected", "error"):
+        assert read("leads_received_total", vendor="acme", channel="http", result=result) == 1
+
+
+def test_a_claimed_contact_that_does_not_count_is_no_contact(
+    metrics: Metrics, read: Reader
+) -> None:
+    lead = a_lead()
+    metrics.project(entry(contacted(counted=False)), knows(lead))
+    assert read("speed_to_contact_seconds_count", queue="default") == 0
+    assert read("lead_outcomes_total", vendor="acme", outcome="contacted") == 0
+
+
+def test_a_response_is_counted_once_when_a_dial_was_reported(
+    metrics: Metrics, read: Reader
+) -> None:
+    lead = a_lead(attempted_ns=T0 + 5 * S)
+    metrics.project(
+        entry(d.AttemptRecorded("K1", "ana", T0, "no_answer", 5.0), contacted()), knows(lead)
+    )
+    assert read("rep_response_seconds_count", team="north") == 1
+    assert read("rep_response_seconds_sum", team="north") == 5.0
+
+
+def test_a_rep_counts_for_the_team_of_the_last_assignment(metrics: Metrics, read: Reader) -> None:
+    lead = a_lead()
+    metrics.project(entry(contacted(response_seconds=1.0)), knows(lead))
+    metrics.project(entry(assigned(team="south"), contacted(response_seconds=4.0)), knows(lead))
+    assert read("rep_response_seconds_sum", team="north") == 1.0
+    assert read("rep_response_seconds_sum", team="south") == 4.0
+
+
+@pytest.mark.parametrize("cause", ["expired", "recalled"])
+def test_a_lease_that_ran_out_is_an_expired_assignment(
+    metrics: Metrics, read: Reader, cause: d.EndCause
+) -> None:
+    ended = d.AssignmentEnded("K1", "K1-1", "ana", cause, T0, True, True, True, "slow")
+    metrics.project(entry(ended), knows(a_lead()))
+    assert read("assignments_total", queue="default", policy="lease", result="expired") == 1
+    assert read("assignments_ended_total", cause=cause) == 1
+
+
+def test_a_deferred_lead_is_counted(metrics: Metrics, read: Reader) -> None:
+    metrics.project(entry(d.LeadDeferred("K1", "spanish", "probe", "kept")), knows())
+    assert read("assignments_total", queue="spanish", policy="fair", result="deferred") == 1
+
+
+@pytest.mark.parametrize(
+    ("leaves", "result"),
+    [
+        (assigned(at_ns=T0 + 90 * S), "assigned"),
+        (d.LeadReleased("K1", "recycled", T0 + 90 * S, 0, "again"), "recycled"),
+        (d.StatusChanged("K1", "lost", "", "acme", T0 + 90 * S), "closed"),
+    ],
+)
+def test_a_case_is_opened_and_leaves_the_desk(
+    metrics: Metrics, read: Reader, leaves: d.Decision, result: str
+) -> None:
+    lead = a_lead()
+    metrics.project(entry(d.LeadHeld("K1", "all_refused", T0, "nobody")), knows(lead))
+    assert read("exceptions_total", kind="all_refused", result="opened") == 1
+    assert read("assignments_total", queue="default", policy="lease", result="no_owner") == 1
+    metrics.project(entry(leaves), knows(lead))
+    assert read("exceptions_total", kind="all_refused", result=result) == 1
+    assert read("exception_decision_seconds_sum", kind="all_refused") == 90.0
+
+
+def test_a_recycled_lead_is_counted_by_reason(metrics: Metrics, read: Reader) -> None:
+    metrics.project(entry(d.LeadReleased("K1", "callback", T0, 0, "due")), knows(a_lead()))
+    assert read("leads_recycled_total", reason="callback") == 1
+
+
+def test_dead_letters_are_counted_by_where_they_came_in(metrics: Metrics, read: Reader) -> None:
+    metrics.project(entry(d.DeadLettered("leads/in/acme", "not JSON", b"x", False)), knows())
+    metrics.project(entry(d.DeadLettered("/v1/leads/acme", "not JSON", b"x", False)), knows())
+    assert read("intake_dead_letters_total", channel="mqtt") == 1
+    assert read("intake_dead_letters_total", channel="http") == 1
+
+
+def test_operators_actions_are_counted_with_what_became_of_them(
+    metrics: Metrics, read: Reader
+) -> None:
+    event = SupervisorActed("pause", "mia", "lunch", rep="ana")
+    answer = d.EventRecorded("", "supervisor:mia", "pause", "", "", "ana", T0, "accepted", "lunch")
+    done = (answer, d.RepControlled("ana", "pause", "mia", "lunch"))
+    refused = d.EventRecorded(
+        "", "supervisor:mia", "pause", "", "", "ana", T0, "rejected", "unknown rep"
+    )
+    metrics.project(Entry(1, T0, event, done), knows())
+    metrics.project(Entry(2, T0, event, (refused,)), knows())
+    assert read("operator_actions_total", action="pause", result="done") == 1
+    assert read("operator_actions_total", action="pause", result="refused") == 1
+    assert read("lead_events_total", type="pause", outcome="accepted") is None
+
+
+def test_decisions_that_are_no_metric_change_nothing(metrics: Metrics, read: Reader) -> None:
+    before = _all(metrics)
+    metrics.project(entry(d.MemoryRecorded("default", "ana", b"x"), d.EpochBegan(2, "1")), knows())
+    assert _all(metrics) == before
+
+
+def _all(metrics: Metrics) -> list[tuple[str, str, float]]:
+    return [
+        (sample.name, str(sample.labels), sample.value)
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name.startswith("distributor_")
+    ]
+
+
+def test_measures_of_the_machinery_arrive(metrics: Metrics, read: Reader) -> None:
+    metrics.commit(CommitStats(12, 0.002))
+    metrics.decided(2e-5)
+    metrics.acked("http", 0.004)
+    metrics.loop_lag(0.003)
+    metrics.timer_lateness(0.2)
+    metrics.targets(["mqtt"])
+    metrics.delivered("mqtt", "done", 0.01)
+    metrics.delivered("mqtt", "in_doubt", 0.01)
+    metrics.connected("mqtt", True)
+    metrics.reconnected("mqtt")
+    metrics.link_totals("mqtt", {"stale_acks": 2})
+    metrics.link_totals("mqtt", {"stale_acks": 3})
+    assert read("store_commit_seconds_bucket", le="0.0025") == 1
+    assert read("store_batch_rows_sum") == 12
+    assert read("decision_seconds_bucket", le="2.5e-05") == 1
+    assert read("intake_ack_seconds_count", channel="http") == 1
+    assert read("event_loop_lag_seconds_count") == 1
+    assert read("timer_lateness_seconds_count") == 1
+    assert read("outbox_deliveries_total", target="mqtt", result="ok") == 1
+    assert read("outbox_deliveries_total", target="mqtt", result="in_doubt") == 1
+    assert read("outbox_deliveries_total", target="mqtt", result="dead") == 0
+    assert read("delivery_seconds_count", target="mqtt") == 2
+    assert read("intake_connected", peer="mqtt") == 1
+    assert read("peer_reconnects_total", peer="mqtt") == 1
+    assert read("link_events_total", peer="mqtt", event="stale_acks") == 3
+
+
+def test_refused_settings_show_and_the_last_good_time_stays(metrics: Metrics, read: Reader) -> None:
+    assert read("config_last_reload_successful") == 1
+    metrics.reloaded(True, T0)
+    metrics.reloaded(False, T0 + S)
+    assert read("config_last_reload_successful") == 0
+    assert read("config_last_reload_success_timestamp_seconds") == T0 / S
+
+
+def test_an_unknown_metric_raises(metrics: Metrics) -> None:
+    with pytest.raises(UnknownMetric, match="leads_eaten_total"):
+        metrics.count("leads_eaten_total")
+
+
+def test_a_gauge_cannot_be_counted(metrics: Metrics) -> None:
+    with pytest.raises(UnknownMetric, match="queue_leads"):
+        metrics.count("queue_leads", "default")
+
+
+def test_wrong_labels_raise(metrics: Metrics) -> None:
+    with pytest.raises(ValueError, match="intake_refused_total"):
+        metrics.count("intake_refused_total", "http", "too", "many")
+
+
+def test_an_unknown_vendor_gets_its_series_and_the_number_of_vendors_is_bounded(
+    metrics: Metrics, read: Reader
+) -> None:
+    """With no vendors configured a sender chooses the label: it must not choose our memory."""
+    for number in range(4_000):
+        metrics.project(entry(d.LeadDuplicate(f"v{number}", "x", "K", "mqtt")), knows())
+    assert read("leads_received_total", vendor="v0", channel="mqtt", result="duplicate") == 1
+    assert read("leads_received_total", vendor="v0", channel="http", result="error") == 0
+    vendors = {labels[0] for labels in metrics.counter("leads_received_total").cells}
+    assert len(vendors) < 2_100
+    total = sum(metrics.counter("leads_received_total").cells.values())
+    assert total == 4_000
+
+
+def test_new_settings_bring_new_pools_and_a_new_edge(
+    metrics: Metrics, read: Reader, floor: Floor
+) -> None:
+    lead = a_lead()
+    metrics.project(entry(contacted()), knows(lead))
+    new = Floor(
+        digest="d2",
+        reps=(RepPlan("ana", team="west"),),
+        pools=(*floor.pools, PoolPlan("late")),
+        flow=FlowPlan(policy="fair", first_contact_seconds=33.0),
+    )
+    metrics.project(entry(d.FloorApplied(new)), knows())
+    assert read("speed_to_contact_seconds_bucket", queue="late", le="33.0") == 0
+    assert read("policy_info", policy="fair", revision="d2") == 1
+    assert read("policy_info", policy="lease", revision="d1") is None
+    metrics.project(entry(contacted()), knows(lead))
+    assert read("speed_to_contact_seconds_bucket", queue="default", le="33.0") == 1
+    assert read("rep_response_seconds_count", team="west") == 1
+
+
+def test_the_same_limit_again_keeps_what_was_counted(
+    metrics: Metrics, read: Reader, floor: Floor
+) -> None:
+    metrics.project(entry(contacted()), knows(a_lead()))
+    metrics.project(entry(d.FloorApplied(floor)), knows())
+    assert read("speed_to_contact_seconds_count", queue="default") == 1
+
+
+def test_queue_wait_is_measured_in_the_floors_own_time(floor: Floor) -> None:
+    fast = replace(floor, flow=FlowPlan(time_scale=10.0))
+    metrics = Metrics(fast, [])
+    metrics.project(entry(assigned()), knows(a_lead()))
+    assert Reader(metrics)("queue_wait_seconds_sum", queue="default") == pytest.approx(20.0)
+
+
+def test_projecting_a_lead_is_cheap(metrics: Metrics) -> None:
+    """On the way of every lead. The bound is loose for busy machines; alone a whole life takes 5 to 6 us."""
+    lead = a_lead(score=0.5)
+    whole = entry(*life(lead))
+    lead_of = knows(lead)
+    best = float("inf")
+    for _ in range(20):
+        began = time.perf_counter()
+        for _ in range(200):
+            metrics.project(whole, lead_of)
+        best = min(best, (time.perf_counter() - began) / 200)
+    assert best < 40e-6

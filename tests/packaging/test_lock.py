@@ -1,0 +1,83 @@
+"""The lock file, the Makefile and the version say what the project file says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import distributor
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.lock").read_text()
+MAKE = shutil.which("make")
+
+
+def wanted() -> set[str]:
+    """Normalised names of everything that the demo and the tests need."""
+    extras = PROJECT["optional-dependencies"]
+    lines = [*PROJECT["dependencies"], *extras["demo"], *extras["dev"]]
+    names = [re.split(r"[<>=;\[ ]", line)[0] for line in lines]
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+
+
+def test_every_dependency_is_locked() -> None:
+    assert wanted() <= set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE))
+
+
+def test_every_locked_package_has_hashes() -> None:
+    blocks = re.split(r"\n(?=[a-z0-9-]+==)", LOCK)[1:]
+    assert len(blocks) > 40
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_the_lock_names_no_place_to_load_from() -> None:
+    """It must work with whatever index the machine is set up for."""
+    assert not re.search(r"https?:|file:|find-links|index-url|trusted-host|^-", LOCK, re.MULTILINE)
+
+
+def test_compiled_packages_have_a_file_for_each_python() -> None:
+    """One hash would tie the lock to one interpreter and one machine."""
+    for name in ("aiohttp", "msgspec", "numpy", "orjson"):
+        block = re.search(rf"^{name}==.*?(?=^[a-z]|\Z)", LOCK, re.MULTILINE | re.DOTALL)
+        assert block is not None
+        assert block[0].count("--hash") >= 6, name
+
+
+def test_the_version_is_the_same_everywhere_and_has_an_entry_in_the_changelog() -> None:
+    assert distributor.__version__ == PROJECT["version"]
+    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_dependency_has_a_line_of_reasons() -> None:
+    reasons = (ROOT / "docs" / "decisions" / "0006-dependencies.md").read_text().lower()
+    extras = PROJECT["optional-dependencies"]
+    names = wanted() | {re.split(r"[<>=;]", line)[0] for line in extras["fast"]}
+    assert [name for name in sorted(names) if f"`{name}`" not in reasons] == []
+
+
+@pytest.mark.skipif(MAKE is None, reason="make is not installed")
+def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    broken = tmp_path / "broken-python"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    assert MAKE is not None
+    done = subprocess.run(
+        [MAKE, "demo", f"PYTHON={broken}"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "apt-get install python3-venv" in done.stderr

@@ -1,0 +1,291 @@
+"""The conformance suite passes our policies and catches each kind of bad one."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import entry_points
+from typing import cast
+
+import pytest
+
+from distributor.domain.lead import Lead
+from distributor.domain.policy import Defer, Intent, Lease, Policy, PoolView, Recall
+from distributor.domain.rep import Flow, Rep
+from policies.conformance import NotAGoodCitizen, assert_good_citizen, find_problems, scenes
+from policies.fair import Fair
+from policies.miniature import MiniFloor
+from policies.rotate import Rotate
+
+SHIPPED = sorted(entry.name for entry in entry_points(group="distributor.policies"))
+
+
+def load(name: str) -> Callable[[], Policy]:
+    (entry,) = entry_points(group="distributor.policies", name=name)
+    return cast("Callable[[], Policy]", entry.load())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_policy_is_a_good_citizen(name: str) -> None:
+    assert_good_citizen(load(name))
+
+
+def test_the_scenes_really_lease_recall_and_finish_leads() -> None:
+    """A scene in which nothing happens would pass every policy."""
+    for name, scene in scenes().items():
+        floor = MiniFloor(Fair)
+        scene(floor)
+        assert len(floor.log) >= 4, name
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "lease"])
+def test_intents_do_not_depend_on_the_hash_seed(name: str) -> None:
+    """Replay on another machine must give the same decisions."""
+    code = (
+        "import sys\n"
+        "from importlib.metadata import entry_points\n"
+        "from policies.conformance import scenes\n"
+        "from policies.miniature import MiniFloor\n"
+        "(entry,) = entry_points(group='distributor.policies', name=sys.argv[1])\n"
+        "floor = MiniFloor(entry.load(), window=2)\n"
+        "scenes()['seed 1'](floor)\n"
+        "print('\\n'.join(floor.log))\n"
+    )
+    logs = {
+        subprocess.run(
+            [sys.executable, "-c", code, name],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(logs) == 1
+    assert "Lease(" in logs.pop()
+
+
+class Careful(Fair):
+    """A base for the bad ones, which tells each of them its pool."""
+
+    view: PoolView
+
+    def start(self, pool: PoolView, now_ns: int) -> None:
+        self.view = pool
+        super().start(pool, now_ns)
+
+    def other(self, lease: Intent, **changes: object) -> Lease:
+        assert isinstance(lease, Lease)
+        fields = {name: getattr(lease, name) for name in lease.__struct_fields__}
+        return Lease(**(fields | changes))
+
+
+class ReadsTheClock(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        return super().next_intent(now_ns if time.time() > 0 else 0)
+
+
+class ReadsTheDate(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        assert datetime.now().year > 2000
+        return super().next_intent(now_ns)
+
+
+class Gambles(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lease = super().next_intent(now_ns)
+        return lease if lease is None or random.random() < 2.0 else None
+
+
+_SHARED: list[str] = []
+
+
+class RemembersInTheModule(Careful):
+    def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        _SHARED.append(rep.id)
+        super().leased(lead, rep, now_ns)
+
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lease = super().next_intent(now_ns)
+        return lease and self.other(lease, numbers={"given": float(len(_SHARED))})
+
+
+class ForgetsItsPointer(Rotate):
+    def restore(self, rep: str, memory: bytes) -> None:
+        """Forgets."""
+
+
+class TellsNobodyItsMemory(Fair):
+    def changed_memory(self) -> list[tuple[str, bytes]]:
+        return []
+
+
+class LeasesToTheAbsent(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lead = self.view.best(now_ns)
+        first = next(iter(self.view.members))
+        return lead and Lease(lead.key, first, "favourite", "Always the first of all reps.")
+
+
+class IgnoresExclusion(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        for lead in self.view.oldest(1):
+            for rep in self.view.available:
+                return Lease(lead.key, rep, "anybody", "Whoever is there, asked or not.")
+        return None
+
+
+class Overfills(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lead = self.view.best(now_ns)
+        for rep in self.view.receiving.values():
+            if lead is not None and self.view.may_take(rep, lead):
+                return Lease(lead.key, rep.id, "anybody", "The first one, full or not.")
+        return None
+
+
+class IgnoresTheSupervisor(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lead = self.view.best(now_ns)
+        for rep in self.view.available.values():
+            if lead is not None and self.view.may_take(rep, lead):
+                return Lease(lead.key, rep.id, "anybody", "The first one who is free.")
+        return None
+
+
+class InventsLeads(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lease = super().next_intent(now_ns)
+        return lease and self.other(lease, lead_key="nothing")
+
+
+class RecallsWhatNobodyHas(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        for lead in self.view.oldest(1):
+            return Recall(lead.key, "rep0", "greedy", "Give it back, whoever has it.")
+        return None
+
+
+class NeverEnds(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        for lead in self.view.oldest(1):
+            return Defer(lead.key, "later", "This lead can wait a while.")
+        return None
+
+
+class SaysNoReason(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lease = super().next_intent(now_ns)
+        return lease and self.other(lease, reason="")
+
+
+class SaysNoSentence(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lease = super().next_intent(now_ns)
+        return lease and self.other(lease, because="")
+
+
+class HasNoNumber(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        lease = super().next_intent(now_ns)
+        return lease and self.other(lease, numbers={"chance": float("nan")})
+
+
+class WritesToReps(Careful):
+    def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        rep.weight += 1.0
+        super().leased(lead, rep, now_ns)
+
+
+class WritesToLeads(Careful):
+    def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        lead.quality += 1.0
+        super().leased(lead, rep, now_ns)
+
+
+class WakesInThePast(Careful):
+    def wake_ns(self) -> int | None:
+        return 1
+
+
+class SlowsTheInnocent(Careful):
+    def lease_ended(self, lead: Lead, rep: Rep, cause: str, *, blame: bool, now_ns: int) -> None:  # type: ignore[override]
+        self._flows.append((rep.id, Flow(0.5, "slow_contact", "Did not answer once.", "time"), {}))
+
+
+class SlowsWithoutAWord(Careful):
+    def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        self._flows.append((rep.id, Flow(0.5, "slow_contact"), {}))
+        super().leased(lead, rep, now_ns)
+
+
+class FlowOutOfRange(Careful):
+    def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        self._flows.append((rep.id, Flow(1.5, "full_flow", "More than everything."), {}))
+
+
+class GivesNothing(Careful):
+    def next_intent(self, now_ns: int) -> Intent | None:
+        return None
+
+
+class Raises(Careful):
+    def work_ended(self, *_: object) -> None:
+        raise KeyError("gone")
+
+
+class AsksForNothing(Careful):
+    """Leases to full pools of nobody: an intent without a lead."""
+
+    def next_intent(self, now_ns: int) -> Intent | None:
+        if not self.view.waiting and self.view.available:
+            return Lease("none", next(iter(self.view.available)), "bored", "Nothing else to do.")
+        return super().next_intent(now_ns)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (ReadsTheClock, "time.time"),
+        (ReadsTheDate, "datetime.now"),
+        (Gambles, "random"),
+        (RemembersInTheModule, "two equal runs differ"),
+        (ForgetsItsPointer, "memory does not survive a restart"),
+        (TellsNobodyItsMemory, "memory does not survive a restart"),
+        (LeasesToTheAbsent, "not receiving"),
+        (IgnoresExclusion, "may not take"),
+        (Overfills, "free slot"),
+        (IgnoresTheSupervisor, "supervisor set to 0"),
+        (InventsLeads, "not waiting"),
+        (RecallsWhatNobodyHas, "a Recall names"),
+        (NeverEnds, "did not come to an end"),
+        (SaysNoReason, "short code"),
+        (SaysNoSentence, "one sentence"),
+        (HasNoNumber, "numbers are finite"),
+        (WritesToReps, "wrote to a rep"),
+        (WritesToLeads, "wrote to a lead"),
+        (WakesInThePast, "wake_ns"),
+        (SlowsTheInnocent, "blame was False"),
+        (SlowsWithoutAWord, "what restores it"),
+        (FlowOutOfRange, "a flow is from 0 to 1"),
+        (GivesNothing, "nobody says why"),
+        (Raises, "KeyError"),
+        (AsksForNothing, "although there are no leads"),
+    ],
+)
+def test_a_bad_policy_is_caught_and_told_why(bad: type[Fair], said: str) -> None:
+    seen = []
+    for problem in find_problems(bad):
+        seen.append(problem)
+        if said in problem:
+            return
+    pytest.fail(f"not caught; instead: {seen}")
+
+
+def test_assert_good_citizen_lists_every_problem() -> None:
+    with pytest.raises(NotAGoodCitizen, match="nobody says why"):
+        assert_good_citizen(GivesNothing)

@@ -1,0 +1,299 @@
+"""What each push policy promises, on the small floor."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distributor.domain.floor import FlowPlan
+from distributor.domain.lead import Lead
+from distributor.domain.policy import Lease
+from distributor.domain.rep import Flow, Rep
+from policies.fair import Fair
+from policies.least_loaded import LeastLoaded
+from policies.longest_idle import LongestIdle
+from policies.miniature import MiniFloor, MiniPool
+from policies.push import PushPolicy, RepOrder
+from policies.rotate import Rotate
+from policies.weighted import Weighted
+
+PUSH = [Fair, LongestIdle, LeastLoaded, Weighted, Rotate]
+
+
+class Desk(MiniFloor):
+    """A floor of ready reps with wide windows, and a count of who got what."""
+
+    def __init__(self, policy: type[PushPolicy], reps: int = 3, window: int = 10_000) -> None:
+        super().__init__(policy, reps, window=window, flow=FlowPlan(lease_seconds=1e9))
+        for rep in list(self.pool.reps):
+            self.presence(rep, "ready")
+        self.number = 0
+
+    def rep(self, place: int) -> Rep:
+        return self.pool.reps[f"rep{place}"]
+
+    def give(self, count: int = 1, *, test: bool = False) -> str:
+        """``count`` leads come in, one a second; the rep who got the last one."""
+        key = ""
+        for _ in range(count):
+            self.number += 1
+            key = f"L{self.number:05}"
+            self.lead(key, test=test)
+            self.advance(1.0)
+        return self.pool.leads[key].rep
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(lead.rep for lead in self.pool.leads.values() if not lead.test)
+
+
+def test_fair_gives_everybody_the_same_number() -> None:
+    desk = Desk(Fair)
+    desk.give(30)
+    assert set(desk.counts.values()) == {10}
+
+
+def test_fair_gives_a_rep_of_half_the_weight_half_the_leads() -> None:
+    desk = Desk(Fair)
+    desk.rep(0).weight = 0.5
+    desk.changed(desk.rep(0))
+    desk.give(50)
+    assert desk.counts == {"rep0": 10, "rep1": 20, "rep2": 20}
+
+
+def test_a_supervisors_override_slows_a_rep_in_fair_and_weighted() -> None:
+    for policy in (Fair, Weighted):
+        desk = Desk(policy)
+        desk.rep(1).override = 0.5
+        desk.changed(desk.rep(1))
+        desk.give(50)
+        assert desk.counts["rep1"] == 10, policy
+
+
+def test_an_override_whose_time_is_over_counts_no_more() -> None:
+    desk = Desk(Fair, reps=1)
+    desk.rep(0).override, desk.rep(0).override_until_ns = 0.0, desk.now_ns
+    assert desk.give() == "rep0"
+
+
+def test_a_rep_who_was_away_does_not_get_everything_on_coming_back() -> None:
+    """Normative: the returning rep starts at max(own, the pool's least)."""
+    desk = Desk(Fair)
+    desk.presence("rep2", "away")
+    desk.give(200)
+    desk.presence("rep2", "ready")
+    before = desk.counts
+    desk.give(30)
+    gained = {rep: desk.counts[rep] - before[rep] for rep in ("rep0", "rep1", "rep2")}
+    assert max(gained.values()) - min(gained.values()) <= 1, gained
+
+
+def test_the_first_back_after_an_empty_floor_does_not_fall_behind_the_clamp() -> None:
+    """Everybody went home; the one who had been away for longest comes first."""
+    desk = Desk(Fair, reps=2)
+    desk.presence("rep1", "away")
+    desk.give(100)
+    desk.presence("rep0", "offline")
+    desk.presence("rep1", "ready")
+    desk.presence("rep0", "ready")
+    before = desk.counts
+    desk.give(20)
+    assert desk.counts["rep1"] - before["rep1"] == 10
+
+
+def test_a_new_member_starts_with_the_others() -> None:
+    desk = Desk(Fair)
+    desk.give(60)
+    desk.settings(["rep0", "rep1", "rep2", "newcomer"])
+    desk.pool.reps["newcomer"].window = 10_000
+    desk.presence("newcomer", "ready")
+    desk.give(40)
+    assert desk.counts["newcomer"] in (10, 11)
+
+
+def test_a_refused_lead_costs_its_turn() -> None:
+    desk = Desk(Fair, reps=2)
+    assert desk.give() == "rep0"
+    desk.end("L00001", "rejected", blame=True, excluded=True)
+    assert desk.pool.leads["L00001"].rep == "rep1"
+    assert desk.give() == "rep0"
+
+
+def test_a_failed_delivery_gives_the_turn_back() -> None:
+    desk = Desk(Fair, reps=2)
+    assert desk.give() == "rep0"
+    desk.end("L00001", "delivery_failed", blame=False, excluded=True)
+    desk.give(3)
+    assert desk.counts == {"rep0": 2, "rep1": 2}
+
+
+def test_refunds_are_capped_below_the_pool() -> None:
+    desk = Desk(Fair, reps=2)
+    policy = desk.policy
+    assert isinstance(policy, Fair)
+    lead, rep = Lead("L", "v", "L", "mini", "assigned", 0, 0), desk.rep(0)
+    for _ in range(50):
+        policy.lease_ended(lead, rep, "delivery_failed", blame=False, now_ns=desk.now_ns)
+    desk.give(20)
+    assert desk.counts["rep0"] - desk.counts["rep1"] <= 50
+    memory = dict(desk.memory)
+    assert msgspec.msgpack.decode(memory["rep0"])[0] >= -3.0
+
+
+def test_a_test_lead_takes_no_turn() -> None:
+    for policy in (Fair, Weighted, Rotate):
+        desk = Desk(policy)
+        desk.give()
+        desk.give(5, test=True)
+        assert desk.give() == "rep1", policy
+
+
+def test_longest_idle_prefers_the_rep_with_fewer_open_leads_then_the_longest_wait() -> None:
+    desk = Desk(LongestIdle, window=3)
+    assert [desk.give() for _ in range(3)] == ["rep0", "rep1", "rep2"]
+    desk.contact("L00002")
+    desk.finish("L00002")
+    assert desk.give() == "rep1"
+
+
+def test_least_loaded_looks_at_the_share_of_the_window() -> None:
+    desk = Desk(LeastLoaded, reps=2)
+    desk.rep(0).window, desk.rep(1).window = 2, 8
+    for place in (0, 1):
+        desk.changed(desk.rep(place))
+    desk.give(10)
+    assert desk.counts == {"rep0": 2, "rep1": 8}
+
+
+def test_weighted_is_smooth() -> None:
+    """Weights 5, 1, 1 give a a b a c a a, not five in a row and then the others."""
+    desk = Desk(Weighted)
+    desk.rep(0).weight = 5.0
+    desk.changed(desk.rep(0))
+    given_to = [desk.give() for _ in range(7)]
+    assert Counter(given_to) == {"rep0": 5, "rep1": 1, "rep2": 1}
+    assert given_to[:4] == ["rep0", "rep0", "rep1", "rep0"]
+
+
+def test_weighted_gives_no_credit_for_being_away() -> None:
+    desk = Desk(Weighted)
+    desk.presence("rep2", "away")
+    desk.give(100)
+    desk.presence("rep2", "ready")
+    before = desk.counts
+    desk.give(30)
+    assert desk.counts["rep2"] - before["rep2"] in (10, 11)
+
+
+def test_rotate_goes_round_and_skips_who_is_not_there() -> None:
+    desk = Desk(Rotate)
+    assert [desk.give() for _ in range(4)] == ["rep0", "rep1", "rep2", "rep0"]
+    desk.presence("rep1", "away")
+    assert desk.pool.leads["L00002"].rep == "rep2"
+    assert [desk.give(), desk.give()] == ["rep0", "rep2"]
+
+
+@pytest.mark.parametrize("policy", PUSH)
+def test_a_lead_that_only_full_reps_may_take_does_not_hold_up_the_others(
+    policy: type[PushPolicy],
+) -> None:
+    floor = MiniFloor(policy, 2)
+    floor.presence("rep0", "ready")
+    floor.lead("A")
+    floor.presence("rep1", "ready")
+    floor.lead("B", quality=9.0)
+    floor.end("B", "rejected", blame=True, excluded=True)
+    assert floor.pool.leads["B"].state == "waiting"
+    floor.lead("C")
+    assert floor.pool.leads["C"].rep == "rep1"
+
+
+@pytest.mark.parametrize("policy", PUSH)
+def test_a_lease_names_its_runners_up_and_numbers(policy: type[PushPolicy]) -> None:
+    desk = Desk(policy, reps=12)
+    lease = desk.log
+    desk.give(3)
+    assert len(lease) == 3
+    desk.pool.leads["X"] = msgspec.structs.replace(
+        desk.pool.leads["L00001"], key="X", state="waiting"
+    )
+    intent = desk.policy.next_intent(desk.now_ns)
+    assert isinstance(intent, Lease)
+    assert len(intent.ranked) == 8
+    assert intent.ranked[0][0] == intent.rep
+    assert intent.numbers
+    assert any(letter.isdigit() for letter in intent.because)
+
+
+@pytest.mark.parametrize("policy", PUSH)
+def test_whom_another_policy_had_slowed_gets_full_flow_back_once(policy: type[PushPolicy]) -> None:
+    pool = MiniPool()
+    pool.reps["ana"] = Rep("ana", "north", flow=Flow(0.2, "slow_contact", "Slow."))
+    pool.reps["ben"] = Rep("ben", "north", flow=Flow(0.0, "paused", "Lunch."))
+    new = policy()
+    new.start(pool, pool.now_ns)
+    assert [(rep, flow.value) for rep, flow, _ in new.flow_changes(pool.now_ns)] == [("ana", 1.0)]
+    assert new.flow_changes(pool.now_ns) == []
+
+
+def test_a_policy_that_was_not_started_asks_for_nothing() -> None:
+    assert Fair().next_intent(0) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9)), max_size=60),
+    st.sets(st.integers(0, 6)),
+)
+def test_a_rep_order_walks_like_a_plain_sort(moves: list[tuple[int, int]], free: set[int]) -> None:
+    order, keys = RepOrder(), {}
+    for rep, figure in moves:
+        keys[f"r{rep}"] = (float(figure), 0, f"r{rep}")
+        order.put(keys[f"r{rep}"])
+    available = {f"r{rep}": Rep(f"r{rep}", "t") for rep in sorted(free)}
+    walked = [key for key, _ in order.walk(available)]
+    assert walked == sorted(key for rep, key in keys.items() if rep in available)
+    assert list(order) == sorted(keys.values())
+    assert len(order) == len(keys)
+
+
+def test_fair_decides_among_200_reps_within_a_few_microseconds() -> None:
+    """The goal is 10 microseconds; the bar is loose, for it is measured on whatever machine runs it."""
+    pool = _Wide()
+    policy = Fair()
+    policy.start(pool, pool.now_ns)
+    best = min(_timed(policy, pool) for _ in range(5))
+    assert best < 60e-6, f"{best * 1e6:.1f} microseconds"
+
+
+class _Wide(MiniPool):
+    """200 ready reps with a window of 1,000, held as the core holds them: nothing is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for number in range(200):
+            rep = Rep(f"r{number:03}", "t", state="ready", window=1000, open={})
+            self.reps[rep.id] = rep
+        self.only = Lead("L", "v", "L", "mini", "waiting", self.now_ns, self.now_ns)
+
+    @property
+    def available(self) -> dict[str, Rep]:
+        return self.reps
+
+    def best(self, now_ns: int) -> Lead | None:
+        return self.only
+
+
+def _timed(policy: Fair, pool: _Wide) -> float:
+    rounds, spent = 300, 0.0
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        lease = policy.next_intent(pool.now_ns)
+        spent += time.perf_counter() - begin
+        assert isinstance(lease, Lease)
+        policy.leased(pool.only, pool.reps[lease.rep], pool.now_ns)
+    return spent / rounds

@@ -1,0 +1,573 @@
+"""The loop decides in order, commits once a batch, and tells nobody before the disk knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from distributor.core.engine import Engine
+from distributor.domain.decisions import (
+    Assigned,
+    Decision,
+    EventRecorded,
+    LeadAccepted,
+    LeadDuplicate,
+)
+from distributor.domain.events import (
+    Event,
+    FloorChanged,
+    LeadEvent,
+    LeadReceived,
+    PresenceReported,
+    Ticked,
+)
+from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
+from distributor.domain.journal import Batch, CommitStats, Found, SnapshotImage
+from distributor.domain.lead import Lead
+from distributor.domain.messages import Outgoing, Settlement
+from distributor.errors import StoreFailed
+from distributor.runtime.dispatcher import BATCH_EVENTS, Dispatcher, Hooks
+from distributor.runtime.inbox import Inbox, Submission
+from tests.core.floors import BEGIN, FACTORIES, SECOND
+
+
+class FakeJournal:
+    """Keeps batches in memory. ``gate`` holds appends up; ``failure`` ends them."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.last_seq = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.appending = asyncio.Event()
+        self.failure: Exception | None = None
+        self.snapshots: list[SnapshotImage] = []
+        self.snapshot_failure: Exception | None = None
+        self.originals: dict[tuple[str, str], str] = {}
+        self.seen: set[tuple[str, str]] = set()
+        self.closed: dict[str, Lead] = {}
+        self.asked: list[tuple[Any, Any, Any]] = []
+
+    async def append(self, batch: Batch, *, expect: int, epoch: int) -> CommitStats:
+        assert epoch == 3
+        assert expect == self.last_seq
+        assert [entry.seq for entry in batch.entries] == list(
+            range(expect + 1, expect + 1 + len(batch.entries))
+        )
+        self.appending.set()
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.batches.append(batch)
+        self.last_seq += len(batch.entries)
+        return CommitStats(1, 0.001)
+
+    async def lookup(
+        self,
+        vendor_ids: Sequence[tuple[str, str]],
+        event_ids: Sequence[tuple[str, str]],
+        lead_keys: Sequence[str],
+    ) -> Found:
+        self.asked.append((list(vendor_ids), list(event_ids), list(lead_keys)))
+        return Found(
+            {pair: key for pair, key in self.originals.items() if pair in vendor_ids},
+            {mark for mark in self.seen if mark in event_ids},
+            {key: lead for key, lead in self.closed.items() if key in lead_keys},
+        )
+
+    async def put_snapshot(self, image: SnapshotImage) -> None:
+        if self.snapshot_failure is not None:
+            raise self.snapshot_failure
+        self.snapshots.append(image)
+
+    @property
+    def entries(self) -> list[Any]:
+        return [entry for batch in self.batches for entry in batch.entries]
+
+
+class Loop:
+    """A dispatcher with everything around it in the test's hands."""
+
+    def __init__(self, *, limit: int = 20_000, snapshot_entries: int = 50_000, **flow: Any) -> None:
+        self.journal = FakeJournal()
+        self.inbox = Inbox(limit)
+        self.now_ns = BEGIN
+        self.told: list[Any] = []
+        self.sent: list[Outgoing] = []
+        self.settlements: list[Settlement] = []
+        self.composing: Callable[[Sequence[Decision]], list[Outgoing]] = lambda _: []
+        self.engine = Engine(tag="T3ST", seed=7, factories=FACTORIES)
+        hooks = Hooks(
+            now_ns=lambda: self.now_ns,
+            compose=lambda decisions, _: self.composing(decisions),
+            send=self._send,
+            settlements=self._take_settlements,
+            committed=lambda entries, _: self.told.append(("committed", len(entries))),
+            decided=lambda _: None,
+            late=lambda seconds: self.told.append(("late", seconds)),
+            acked=lambda channel, _: self.told.append(("acked", channel)),
+        )
+        self.dispatcher = Dispatcher(
+            self.engine,
+            self.journal,  # type: ignore[arg-type]
+            self.inbox,
+            hooks,
+            epoch=3,
+            next_outbox_id=41,
+            snapshot_entries=snapshot_entries,
+        )
+        plan = FlowPlan(policy="longest_idle", **flow)
+        reps = (RepPlan("ana"), RepPlan("ben"))
+        self.floor = Floor("d", reps=reps, pools=(PoolPlan("default"),), flow=plan)
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        self.sent += messages
+
+    def _take_settlements(self) -> list[Settlement]:
+        taken, self.settlements = self.settlements, []
+        return taken
+
+    async def begin(self) -> None:
+        self.task = asyncio.create_task(self.dispatcher.run())
+        await self.give(FloorChanged(self.floor))
+
+    def submit(self, *events: Event, **more: Any) -> asyncio.Future[Any]:
+        """Hand events in; the future has their answers once they are told."""
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def done(answers: Any) -> None:
+            self.told.append(("done", len(answers)))
+            answered.set_result(answers)
+
+        self.inbox.push(Submission(events, done=done, **more))
+        return answered
+
+    async def give(self, *events: Event) -> Any:
+        """As ``submit``, awaited."""
+        return await asyncio.wait_for(self.submit(*events), 5)
+
+    async def end(self) -> None:
+        self.journal.gate.set()
+        self.dispatcher.stop()
+        await asyncio.wait_for(asyncio.wait({self.task}), 5)
+
+
+def lead(name: str, **fields: Any) -> LeadReceived:
+    return LeadReceived("acme", name, BEGIN, "http", b"{}", **fields)
+
+
+def ready(rep: str) -> PresenceReported:
+    return PresenceReported(rep, "ready", "desktop")
+
+
+def message(kind: Any = "result", order: str = "") -> Outgoing:
+    return Outgoing("mqtt", kind, "leads/x", order, "m", b"{}", BEGIN)
+
+
+@pytest.fixture
+async def loop() -> AsyncIterator[Loop]:
+    made = Loop()
+    await made.begin()
+    yield made
+    await made.end()
+    assert made.task.exception() is None
+
+
+async def test_nobody_is_told_before_the_append_returns(loop):
+    loop.composing = lambda _: [message()]
+    loop.journal.appending.clear()
+    loop.journal.gate.clear()
+    answered = loop.submit(lead("1"), channel="http")
+    await loop.journal.appending.wait()
+    before = list(loop.told)
+
+    assert not answered.done()
+    assert loop.sent == []
+    assert ("acked", "http") not in before
+    loop.journal.gate.set()
+
+    (answer,) = await answered
+    assert isinstance(answer, LeadAccepted)
+    assert [one.id for one in loop.sent] == [41]
+    assert loop.told[len(before) :] == [("committed", 1), ("done", 1), ("acked", "http")]
+
+
+async def test_what_arrives_during_a_commit_is_the_next_batch(loop):
+    loop.journal.gate.clear()
+    loop.journal.appending.clear()
+    first = loop.submit(lead("0"))
+    await loop.journal.appending.wait()
+    batches = len(loop.journal.batches)
+    rest = [loop.submit(lead(str(number))) for number in range(1, 101)]
+
+    loop.journal.gate.set()
+    await asyncio.gather(first, *rest)
+
+    sizes = [len(batch.entries) for batch in loop.journal.batches[batches:]]
+    assert sizes == [1, 100]
+
+
+async def test_a_batch_ends_at_its_limit_with_whole_submissions(loop):
+    loop.journal.gate.clear()
+    loop.journal.appending.clear()
+    waiting = [loop.submit(lead("first"))]
+    await loop.journal.appending.wait()
+    big = BATCH_EVENTS - 1
+    waiting.append(loop.submit(*(lead(f"a{n}") for n in range(big))))
+    waiting.append(loop.submit(*(lead(f"b{n}") for n in range(big))))
+    waiting.append(loop.submit(lead("last")))
+    batches = len(loop.journal.batches)
+
+    loop.journal.gate.set()
+    await asyncio.gather(*waiting)
+
+    sizes = [len(batch.entries) for batch in loop.journal.batches[batches:]]
+    assert sizes == [1, 2 * big, 1]
+
+
+async def test_answers_come_in_the_order_of_the_events(loop):
+    names = [str(number) for number in range(200)]
+
+    answers = await loop.give(*(lead(name) for name in names), lead("5"))
+
+    assert [answer.lead.vendor_id for answer in answers[:-1]] == names
+    assert isinstance(answers[-1], LeadDuplicate)
+    assert answers[-1].lead_key == answers[5].lead.key
+    assert [entry.event.vendor_id for entry in loop.journal.entries[1:]] == [*names, "5"]
+
+
+async def test_replies_are_made_from_the_answers_and_leave_in_the_same_transaction(loop):
+    made: list[Any] = []
+
+    def reply(answers: Any) -> list[Outgoing]:
+        made.append([type(answer) for answer in answers])
+        return [message()]
+
+    answered = loop.submit(lead("1"), lead("1"), reply=reply)
+    await asyncio.wait_for(answered, 5)
+
+    assert made == [[LeadAccepted, LeadDuplicate]]
+    assert [one.kind for one in loop.journal.batches[-1].outgoing] == ["result"]
+    assert [one.id for one in loop.sent] == [41]
+
+
+async def test_a_submission_without_events_has_its_reply_committed_and_moves_no_number(loop):
+    """An empty array of leads is answered with an empty one, through the outbox like any other."""
+    before = loop.journal.last_seq
+    answered = loop.submit(reply=lambda answers: [message()] * (not answers), channel="mqtt")
+
+    assert await asyncio.wait_for(answered, 5) == []
+    batch = loop.journal.batches[-1]
+    assert (list(batch.entries), [sent.id for sent in batch.outgoing]) == ([], [41])
+    assert loop.sent == list(batch.outgoing)
+    assert loop.journal.last_seq == before
+
+
+async def test_outbox_numbers_rise_without_a_gap(loop):
+    loop.composing = lambda decisions: [message() for _ in decisions]
+    for number in range(3):
+        await loop.give(lead(str(number)), ready("ana"))
+
+    numbers = [one.id for batch in loop.journal.batches for one in batch.outgoing]
+    assert numbers == list(range(41, 41 + len(numbers)))
+    assert [one.id for one in loop.sent] == numbers
+
+
+async def test_the_batch_has_the_records_as_they_are_after_it(loop):
+    await loop.give(ready("ana"), lead("1"))
+
+    batch = loop.journal.batches[-1]
+    (record,) = batch.leads
+    assert (record.state, record.rep) == ("assigned", "ana")
+    assert "ana" in [rep.id for rep in batch.reps]
+    kinds = [type(d) for entry in batch.entries for d in entry.decisions]
+    assert Assigned in kinds
+
+
+async def test_settlements_are_written_soon_though_nothing_else_happens(loop):
+    batches = len(loop.journal.batches)
+    loop.settlements = [Settlement(7, "done")]
+    loop.dispatcher.settle_soon()
+    loop.dispatcher.settle_soon()
+    loop.journal.appending.clear()
+
+    await asyncio.wait_for(loop.journal.appending.wait(), 5)
+    await loop.give(lead("1"))
+
+    written = [one.id for batch in loop.journal.batches[batches:] for one in batch.settlements]
+    assert written == [7]
+    assert list(loop.journal.batches[batches].entries) == []
+
+
+async def test_an_idle_wake_up_writes_nothing(loop):
+    batches = len(loop.journal.batches)
+    loop.inbox.wake()
+
+    await loop.give(lead("1"))
+
+    assert len(loop.journal.batches) == batches + 1
+
+
+async def test_a_failing_append_ends_the_loop_and_nobody_is_told():
+    loop = Loop()
+    await loop.begin()
+    told = len(loop.told)
+    loop.composing = lambda _: [message()]
+    loop.journal.failure = StoreFailed("disk full")
+    answered = loop.submit(lead("1"))
+
+    with pytest.raises(StoreFailed, match="disk full"):
+        await asyncio.wait_for(loop.task, 5)
+
+    assert not answered.done()
+    assert loop.sent == []
+    assert loop.told[told:] == []
+
+
+async def test_the_inbox_has_a_limit_and_a_named_answer():
+    """``offer`` refuses when full; ``push`` is for what is bounded elsewhere."""
+    inbox = Inbox(limit=3)
+    assert inbox.offer(Submission([Ticked(), Ticked()]))
+    assert inbox.offer(Submission([Ticked(), Ticked()])), "whole submissions, past the limit once"
+    assert not inbox.offer(Submission([Ticked()]))
+    inbox.push(Submission([Ticked()]))
+    assert inbox.events == 5
+
+    assert [len(one.events) for one in inbox.take(3)] == [2, 2]
+
+    assert inbox.offer(Submission([Ticked()] * 10)), "an empty place takes even a big one"
+    inbox.open = False
+    assert not inbox.offer(Submission([Ticked()]))
+    assert len(inbox.take(100)) == 2
+    assert inbox.events == 0
+
+
+async def test_a_deadline_ticks_before_what_arrived_with_it(loop):
+    """The lease was over when the rep's report came in: the report is late."""
+    await loop.end()
+    short = Loop(lease_seconds=10)
+    await short.begin()
+    await short.give(ready("ana"), lead("1"))
+    key = next(iter(short.engine.state.leads))
+    short.now_ns += 11 * SECOND
+
+    (answer,) = await short.give(LeadEvent("e1", "dialer", "rejected", lead_key=key, rep="ana"))
+
+    assert ("late", pytest.approx(1.0)) in short.told
+    assert isinstance(short.journal.entries[-2].event, Ticked)
+    assert (answer.outcome, short.engine.state.leads[key].state) == ("stale", "exception")
+    await short.end()
+    loop.task = short.task
+
+
+async def test_a_deadline_wakes_the_loop_by_itself():
+    loop = Loop(lease_seconds=0.02)
+    await loop.begin()
+    await loop.give(ready("ana"), lead("1"))
+    key = next(iter(loop.engine.state.leads))
+    loop.journal.appending.clear()
+    loop.now_ns += SECOND
+
+    await asyncio.wait_for(loop.journal.appending.wait(), 5)
+
+    assert loop.engine.state.leads[key].state != "assigned"
+    await loop.end()
+
+
+async def test_repeats_of_an_event_id_are_duplicates_within_a_batch_and_across(loop):
+    await loop.give(ready("ana"), lead("1"))
+    key = next(iter(loop.engine.state.leads))
+    event = LeadEvent("e1", "dialer", "attempted", lead_key=key, result="busy")
+    other = LeadEvent("e1", "rep:ana", "attempted", lead_key=key)
+    entries = len(loop.journal.entries)
+
+    answers = await loop.give(event, event, other)
+    loop.journal.seen.add(("dialer", "e1"))
+    (again,) = await loop.give(event)
+
+    assert [answer.outcome for answer in answers] == ["accepted", "duplicate", "accepted"]
+    assert isinstance(again, EventRecorded)
+    assert again.outcome == "duplicate"
+    assert len(loop.journal.entries) == entries + 2, "a duplicate is not journalled"
+
+
+async def test_presence_events_with_an_id_are_deduplicated_too(loop):
+    there = PresenceReported("ana", "ready", "dialer", event_id="p1")
+    gone = PresenceReported("ana", "offline", "dialer", event_id="p1")
+
+    answers = await loop.give(there, gone)
+
+    assert [answer.outcome for answer in answers] == ["accepted", "duplicate"]
+    assert loop.engine.state.reps["ana"].state == "ready"
+
+
+async def test_the_store_is_asked_only_for_what_memory_does_not_know(loop):
+    await loop.give(ready("ana"))
+    loop.journal.asked.clear()
+    (accepted,) = await loop.give(lead("1"))
+    await loop.give(lead("1"))
+    key = accepted.lead.key
+    await loop.give(LeadEvent("e1", "dialer", "accepted", lead_key=key))
+    await loop.give(LeadEvent("e2", "dialer", "accepted", assignment_id="GONE-1"))
+
+    assert loop.journal.asked == [
+        ([("acme", "1")], [], []),
+        ([], [("dialer", "e1")], []),
+        ([], [("dialer", "e2")], ["GONE"]),
+    ]
+
+
+async def test_a_vendor_id_of_long_ago_is_a_duplicate_with_its_key(loop):
+    loop.journal.originals["acme", "old"] = "OLDKEY"
+
+    (answer,) = await loop.give(lead("old"))
+
+    assert isinstance(answer, LeadDuplicate)
+    assert answer.lead_key == "OLDKEY"
+
+
+async def test_a_closed_lead_of_long_ago_is_recalled_for_its_event(loop):
+    loop.journal.closed["OLD"] = Lead(
+        "OLD",
+        "acme",
+        "old",
+        "default",
+        "closed",
+        BEGIN,
+        BEGIN,
+        status="lost",
+        last_rep="ana",
+        last_assignment="OLD-1",
+    )
+    # The ledger must know of a closed lead: one comes and goes.
+    await loop.give(ready("ana"), lead("1"))
+    event = LeadEvent("e1", "dialer", "status", lead_key="OLD", status="converted")
+    again = LeadEvent("e2", "dialer", "status", lead_key="OLD", status="dnc")
+
+    answers = await loop.give(event, again)
+
+    assert [answer.outcome for answer in answers] == ["accepted", "accepted"]
+    assert loop.engine.state.leads["OLD"].status == "dnc"
+    assert loop.engine.state.ledger.difference == 0
+
+
+async def test_snapshots_are_taken_of_the_last_commit(loop):
+    await loop.end()
+    keeping = Loop(snapshot_entries=5)
+    await keeping.begin()
+    for number in range(20):
+        await keeping.give(lead(str(number)))
+    await keeping.end()
+    loop.task = keeping.task
+
+    assert keeping.journal.snapshots
+    for image in keeping.journal.snapshots:
+        assert len(image.leads) == image.seq - 1, "every entry but the first brought a lead"
+        restored = Engine(tag="T3ST", seed=7, factories=FACTORIES)
+        restored.restore(image.head, image.leads)
+        assert restored.state.ledger.difference == 0
+    gaps = [image.seq for image in keeping.journal.snapshots]
+    assert all(later - earlier >= 5 for earlier, later in zip(gaps, gaps[1:], strict=False))
+
+
+async def test_a_snapshot_that_fails_stops_nothing(loop):
+    await loop.end()
+    keeping = Loop(snapshot_entries=2)
+    keeping.journal.snapshot_failure = OSError("no room")
+    await keeping.begin()
+    for number in range(5):
+        await keeping.give(lead(str(number)))
+    await keeping.end()
+    loop.task = keeping.task
+
+    assert keeping.task.exception() is None
+    assert len(keeping.journal.entries) == 6
+
+
+async def test_stop_commits_what_was_taken_in():
+    loop = Loop()
+    await loop.begin()
+    waiting = [loop.submit(lead(str(number))) for number in range(3 * BATCH_EVENTS)]
+
+    loop.dispatcher.stop()
+    await asyncio.wait_for(loop.task, 10)
+
+    assert all(one.done() for one in waiting)
+    assert not loop.inbox.offer(Submission([Ticked()]))
+
+
+async def test_the_next_batch_is_decided_while_one_is_written_and_told_after_it(loop):
+    """Memory may be one batch ahead of the disk; answers never are."""
+    loop.journal.gate.clear()
+    loop.journal.appending.clear()
+    first = loop.submit(lead("1"))
+    await loop.journal.appending.wait()
+    second = loop.submit(lead("2"))
+    while ("acme", "2") not in loop.engine.state.by_vendor:
+        await asyncio.sleep(0)
+
+    assert not first.done()
+    assert not second.done()
+    loop.journal.gate.set()
+    await asyncio.gather(first, second)
+    names = [e.event.vendor_id for e in loop.journal.entries if isinstance(e.event, LeadReceived)]
+    assert names == ["1", "2"]
+
+
+async def test_an_event_id_that_is_on_its_way_to_the_disk_is_known(loop):
+    await loop.give(ready("ana"), lead("1"))
+    key = loop.engine.state.by_vendor["acme", "1"]
+    event = LeadEvent("e1", "dialer", "contacted", lead_key=key, evidence="dialer")
+    loop.journal.gate.clear()
+    loop.journal.appending.clear()
+    first = loop.submit(event)
+    await loop.journal.appending.wait()
+    second = loop.submit(event)
+    loop.journal.gate.set()
+    (one,), (other,) = await asyncio.gather(first, second)
+
+    assert (one.outcome, other.outcome) == ("accepted", "duplicate")
+
+
+async def test_a_commit_that_fails_while_nothing_arrives_ends_the_loop():
+    made = Loop()
+    await made.begin()
+    made.journal.failure = StoreFailed("the disk is full")
+    made.submit(lead("1"))
+    with pytest.raises(StoreFailed):
+        await asyncio.wait_for(made.task, 5)
+
+
+async def test_ticks_and_an_idle_loop_do_not_spin(loop):
+    """A wake-up with nothing to do writes nothing, and wakes nobody again."""
+    batches = len(loop.journal.batches)
+    rounds = 0
+    take = loop.inbox.take
+
+    def counted(limit: int) -> Any:
+        nonlocal rounds
+        rounds += 1
+        return take(limit)
+
+    loop.inbox.take = counted
+    loop.inbox.wake()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert rounds == 1
+    await loop.give(lead("1"))
+    assert len(loop.journal.batches) == batches + 1
+
+
+async def test_a_vendors_repeat_after_the_closed_lead_left_memory_is_a_duplicate(loop):
+    """The store is asked about an id whose lead may be forgotten at the very event that repeats it."""
+    await loop.give(ready("ana"), lead("1"))
+    key = loop.engine.state.by_vendor["acme", "1"]
+    await loop.give(LeadEvent("e1", "dialer", "status", lead_key=key, status="lost"))
+    loop.journal.originals["acme", "1"] = key
+    loop.now_ns += 64 * SECOND
+    (answer,) = await loop.give(lead("1"))
+    assert isinstance(answer, LeadDuplicate)
+    assert answer.lead_key == key

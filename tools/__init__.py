@@ -1,0 +1,1 @@
+"""What developers run; no part of the daemon, and nothing of it imports this."""

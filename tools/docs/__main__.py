@@ -1,0 +1,22 @@
+"""``python -m tools.docs [FOLDER]``: write every made document anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tools.docs.documents import made
+
+
+def main(argv: list[str]) -> int:
+    """Write what changed and name it."""
+    folder = Path(argv[0]) if argv else Path("docs")
+    for path, text in made(folder).items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
