@@ -44,8 +44,9 @@ class Matching:
         policy = core.policies[pool.plan.id]
         pool.now_ns = core.now_ns
         if not core.state.blocked(pool):
+            now_ns, next_intent = core.now_ns, policy.next_intent
             for _ in range(MOST_INTENTS):
-                intent = policy.next_intent(core.now_ns)
+                intent = next_intent(now_ns)
                 if intent is None:
                     break
                 self._commit(pool, intent)
@@ -112,40 +113,41 @@ class Matching:
     ) -> None:
         """Give the lead to the rep: whoever asked for it has been checked."""
         core = self._core
-        flow = core.state.floor.flow
+        now_ns, flow, plan = core.state.now_ns, core.state.floor.flow, pool.plan
         listed, counts = pool.standings(lead)
-        attempt = lead.attempt + 1
+        key, attempt = lead.key, lead.attempt + 1
         core.emit(
+            # By position: the hottest decision of all, and names cost a third of the time.
             Assigned(
-                lead_key=lead.key,
-                assignment_id=assignment_id(lead.key, attempt),
-                rep=rep.id,
-                team=rep.team,
-                pool=pool.plan.id,
-                policy=policy_name,
-                attempt=attempt,
-                epoch=lead.epoch + 1,
-                at_ns=core.now_ns,
-                contact_by_ns=lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
-                lease_expires_ns=core.now_ns + flow.span_ns(flow.lease_seconds),
-                reason=intent.reason,
-                because=intent.because,
-                numbers=intent.numbers,
-                ranked=intent.ranked,
-                passed_over=listed,
-                passed_over_counts=counts,
-                presumed_finished=intent.presumed_finished,
-                probe=intent.probe,
-                test=lead.test,
-                dialer=pool.plan.dialer or "",
+                key,
+                assignment_id(key, attempt),
+                rep.id,
+                rep.team,
+                plan.id,
+                policy_name,
+                attempt,
+                lead.epoch + 1,
+                now_ns,
+                lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
+                now_ns + flow.span_ns(flow.lease_seconds),
+                intent.reason,
+                intent.because,
+                intent.numbers,
+                intent.ranked,
+                listed,
+                counts,
+                intent.presumed_finished,
+                intent.probe,
+                lead.test,
+                plan.dialer or "",
             )
         )
         if lead.test:
             return
-        for key in intent.presumed_finished:
-            self._presume(key, rep)
-        core.policies[pool.plan.id].leased(core.state.leads[lead.key], rep, core.now_ns)
-        core.stir(pool.plan.id)
+        for finished in intent.presumed_finished:
+            self._presume(finished, rep)
+        core.policies[plan.id].leased(core.state.leads[key], rep, now_ns)
+        core.stir(plan.id)
         core.refresh(rep)
 
     def _presume(self, key: str, rep: Rep) -> None:

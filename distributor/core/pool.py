@@ -281,7 +281,7 @@ class Pool:
         return (now_ns - since_ns) * self.flow.time_scale / 1e9
 
     def span_ns(self, seconds: float) -> int:
-        return round(seconds * 1e9 / self.flow.time_scale)
+        return self.flow.span_ns(seconds)
 
     def draw(self, *parts: int) -> float:
         return draw(self._seed, *parts)

@@ -72,21 +72,24 @@ class Reception:
         number = core.state.ledger.received + 1
         flow = core.state.floor.flow
         prefers = event.prefers if event.prefers in core.state.reps else ""
+        now_ns = core.state.now_ns
         lead = Lead(
-            key=lead_key(core.state.tag, number, core.state.salt),
-            vendor=event.vendor,
-            vendor_id=event.vendor_id,
-            pool=pool_id or next((plan.id for plan in core.state.floor.pools), ""),
-            state="waiting",
-            received_ns=event.received_ns,
-            clock_ns=self._clock_ns(event),
-            quality=quality_of(event.score),
-            score=event.score,
-            body=event.body,
-            test=event.test,
-            dialable=event.dialable,
-            since_ns=core.now_ns,
-            deadline_ns=core.now_ns + flow.span_ns(flow.waiting_limit_seconds),
+            # By position: names cost a third of the time.
+            lead_key(core.state.tag, number, core.state.salt),
+            event.vendor,
+            event.vendor_id,
+            pool_id or next((plan.id for plan in core.state.floor.pools), ""),
+            "waiting",
+            event.received_ns,
+            self._clock_ns(event),
+            quality_of(event.score),
+            event.score,
+            None,
+            event.body,
+            event.test,
+            event.dialable,
+            now_ns,
+            deadline_ns=now_ns + flow.span_ns(flow.waiting_limit_seconds),
             prefers="" if event.test else prefers,
         )
         note = event.note

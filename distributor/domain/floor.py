@@ -6,6 +6,8 @@ journalled with it: a decision can always be traced to the settings that it was 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from distributor.domain.ids import NANOSECONDS
@@ -84,7 +86,7 @@ class FlowPlan(Struct, frozen=True):
 
     def span_ns(self, seconds: float) -> int:
         """A duration of the floor's time as wall-clock nanoseconds."""
-        return round(seconds * NANOSECONDS / self.time_scale)
+        return _span_ns(seconds, self.time_scale)
 
     def floor_seconds(self, span_ns: int) -> float:
         """Wall-clock nanoseconds as seconds of the floor's time."""
@@ -107,6 +109,12 @@ class Floor(Struct, frozen=True):
     def members(self, pool: PoolPlan) -> tuple[RepPlan, ...]:
         """The reps who may take leads of ``pool``, in the order of the configuration."""
         return tuple(rep for rep in self.reps if _is_member(rep, pool))
+
+
+@lru_cache(maxsize=256)
+def _span_ns(seconds: float, time_scale: float) -> int:
+    """Several spans are asked for at every lead, always the same few."""
+    return round(seconds * NANOSECONDS / time_scale)
 
 
 def _is_member(rep: RepPlan, pool: PoolPlan) -> bool:

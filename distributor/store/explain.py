@@ -72,6 +72,11 @@ def candidates(decision: Assigned) -> list[dict[str, Any]]:
     return found
 
 
+def numbers(decision: Assigned) -> dict[str, float]:
+    """What the choice was made from, by name, to four digits."""
+    return {name: float(f"{number:.4g}") for name, number in decision.numbers.items()}
+
+
 def obstacles(rep: Rep, now_ns: int) -> list[dict[str, str]]:
     """What keeps a rep from receiving, or from receiving all it could: [{code, because}].
 

@@ -33,7 +33,14 @@ from distributor.errors import StoreFailed
 from distributor.store import schema
 from distributor.store.codec import rfc3339, unpack_entry, unpack_rep
 from distributor.store.connection import connect_reader
-from distributor.store.explain import candidates, key_of, lead_history, obstacles, verdict
+from distributor.store.explain import (
+    candidates,
+    key_of,
+    lead_history,
+    numbers,
+    obstacles,
+    verdict,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -189,6 +196,7 @@ class StoreReader:
                 "because": decision.because,
                 "at": rfc3339(decision.at_ns),
                 "policy": decision.policy,
+                "numbers": numbers(decision),
                 "candidates": candidates(decision),
             }
         else:

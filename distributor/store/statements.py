@@ -2,7 +2,8 @@
 
 A Python thread gives up the interpreter's lock around every step of a statement, and while the loop
 is busy it waits up to a switch interval to get it back. So a commit must take few steps: rows go in
-groups, each group one statement with many VALUES, instead of ``executemany``'s one step a row.
+groups whose sizes are powers of two, each group one statement with many VALUES, instead of
+``executemany``'s one step a row.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import chain
 
 from distributor.store.projection import Row, Rows
 
-_GROUPS = (64, 8, 1)
+_GROUPS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
 class Grouped:

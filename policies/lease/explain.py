@@ -26,36 +26,35 @@ def span(seconds: float) -> str:
 
 
 def numbers_of(roster: Roster, offer: Offer, now_ns: int) -> dict[str, float]:
-    """The factors of one candidate."""
+    """The factors of one candidate. Not rounded: that is for those who read them."""
     seat = roster.seats[offer[3]]
     estimator, m = roster.estimator, seat.memory
     lagging, absent = estimator.belief(m, now_ns)
     return {
-        "prompt": round(offer[0], 3),
-        "free": round(estimator.free(seat.rep, m, now_ns), 3),
-        "responsive": round(1.0 - lagging - absent, 3),
-        "lagging": round(lagging, 3),
-        "absent": round(absent, 3),
-        "side_work": round(estimator.side_work(m, now_ns), 3),
-        "lag_seconds": round(offer[2], 1),
-        "share": round(estimator.share(m), 2),
-        "mean_share": round(roster.mean_share, 2),
-        "skill": round(estimator.skill(m), 3),
+        "prompt": offer[0],
+        "free": estimator.free(seat.rep, m, now_ns) if m.busy_ns or m.own_contact_ns else 1.0,
+        "responsive": 1.0 - lagging - absent,
+        "lagging": lagging,
+        "absent": absent,
+        "side_work": estimator.side_work(m, now_ns) if m.side else 0.0,
+        "lag_seconds": offer[2],
+        "share": m.served * seat.handling / 240.0,
+        "mean_share": roster.mean_share,
+        "skill": estimator.skill(m),
     }
 
 
 def ranking(roster: Roster, ranked: list[Ranked]) -> tuple[tuple[str, float, str], ...]:
     """The best candidates as (rep, score, note)."""
     return tuple(
-        (roster.seats[o[3]].rep.id, round(score, 4), f"prompt pick-up {o[0]:.0%} in {o[2]:.0f} s")
+        (roster.seats[o[3]].rep.id, score, f"prompt pick-up {o[0]:.0%} in {o[2]:.0f} s")
         for score, o in ranked
     )
 
 
-def assigned(roster: Roster, offer: Offer, now_ns: int) -> str:
-    """Why this rep got the lead, and who was skipped."""
+def assigned(roster: Roster, offer: Offer, free: float, now_ns: int) -> str:
+    """Why this rep got the lead, and who was skipped. ``free``: the chance that he is."""
     seat = roster.seats[offer[3]]
-    free = roster.estimator.free(seat.rep, seat.memory, now_ns)
     state = "free now" if free >= 0.995 else f"free with {free:.0%} chance"
     text = (
         f"{name(seat.rep)}: {state}, usually picks up in {offer[2]:.0f} s, "
@@ -164,10 +163,11 @@ def slot_numbers(roster: Roster, m: RepMemory, slot: Slot, now_ns: int) -> dict[
     silent = (now_ns - slot.since_ns) * roster.estimator.rate
     v, total = roster.estimator.silence(m, slot, silent)
     names = ("free", "side_work", "handling", "lagging", "absent")
-    found = {key: round(part / total, 3) for key, part in zip(names, v, strict=True)}
-    return {"silent_seconds": round(silent, 1), **found}
+    return {"silent_seconds": silent} | {
+        key: part / total for key, part in zip(names, v, strict=True)
+    }
 
 
 def lead_numbers(lead: Lead, age: float) -> dict[str, float]:
     """What a decision depends on of the lead."""
-    return {"age_seconds": round(age, 1), "quality": lead.quality}
+    return {"age_seconds": age, "quality": lead.quality}

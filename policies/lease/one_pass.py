@@ -69,7 +69,7 @@ class Pass:
         old = [lead for lead in pool.oldest(LOOK_AHEAD) if self._may_probe(lead, now_ns)]
         if not old:
             return None
-        for seat in roster.probe_candidates(now_ns, self._draw(now_ns)):
+        for seat in roster.probe_candidates(now_ns):
             for lead in old:
                 if pool.may_take(seat.rep, lead):
                     return self._test(lead, seat, now_ns)
@@ -88,19 +88,16 @@ class Pass:
             seat.rep.id,
             "probe",
             explain.probe(seat, age, self._estimator.settings.probe_limit),
-            explain.lead_numbers(lead, age) | {k: round(v, 3) for k, v in numbers.items()},
+            explain.lead_numbers(lead, age) | numbers,
             probe=True,
             presumed_finished=self._roster.finished(seat),
         )
-
-    def _draw(self, now_ns: int) -> float:
-        return self._pool.draw(now_ns, len(self._roster.eligible), self._pool.waiting)
 
     def _decide(self, now_ns: int) -> Intent | None:
         roster = self._roster
         if not roster.eligible and not (roster.low and roster.panic):
             return None
-        offers, likely_free = roster.offers(now_ns, self._draw(now_ns))
+        offers, likely_free = roster.offers(now_ns)
         if not offers:
             return None
         spare = likely_free > RESERVE * roster.at_work
@@ -145,13 +142,14 @@ class Pass:
             return None
         score, offer = ranked[0]
         seat = roster.seats[offer[3]]
-        because, reason = explain.assigned(roster, offer, now_ns), "best_rep"
+        numbers = explain.numbers_of(roster, offer, now_ns)
+        numbers |= explain.lead_numbers(lead, age)
+        numbers["score"] = score
+        because, reason = explain.assigned(roster, offer, numbers["free"], now_ns), "best_rep"
         if seat.slowed:
             because, reason = explain.panicked(roster) + " " + because, "panic"
         elif lead.prefers == seat.rep.id:
             reason = "known_rep"
-        numbers = explain.lead_numbers(lead, age) | explain.numbers_of(roster, offer, now_ns)
-        numbers["score"] = round(score, 4)
         return Lease(
             lead.key,
             seat.rep.id,
@@ -197,10 +195,10 @@ class Pass:
         self._watch.due.pop(slot.lead_key, None)
         numbers = explain.slot_numbers(self._roster, steal.holder.memory, slot, now_ns)
         numbers |= {
-            "gain": round(steal.gain, 3),
-            "worth_here": round(steal.worth_here, 3),
-            "worth_there": round(steal.worth_there, 3),
-            "price": round(steal.price, 3),
+            "gain": steal.gain,
+            "worth_here": steal.worth_here,
+            "worth_there": steal.worth_there,
+            "price": steal.price,
         }
         return Recall(steal.lead.key, steal.holder.rep.id, "moved", explain.stolen(steal), numbers)
 
@@ -216,7 +214,7 @@ class Pass:
 
     def _move_on(self, move: Steal, now_ns: int) -> Lease:
         taker, age = move.taker, self._pool.age_seconds(move.lead, now_ns)
-        numbers = {"silent_seconds": round(move.silent, 1), "gain": round(move.gain, 3)}
+        numbers = {"silent_seconds": move.silent, "gain": move.gain}
         return Lease(
             move.lead.key,
             taker.rep.id,

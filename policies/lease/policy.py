@@ -401,7 +401,7 @@ class Lease:
                 m.shown, m.shown_reason = flow.value, flow.reason
                 self._changed.add(seat.rep.id)
                 lagging, absent = self._estimator.belief(m, now_ns)
-                numbers = {"lagging": round(lagging, 3), "absent": round(absent, 3)}
+                numbers = {"lagging": lagging, "absent": absent}
                 changes.append((seat.rep.id, flow, numbers | {"fails": float(m.fails)}))
         self._reflow.clear()
         return changes

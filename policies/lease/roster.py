@@ -280,18 +280,19 @@ class Roster:
 
     # Reading.
 
-    def offers(self, now_ns: int, draw: float) -> tuple[list[Offer], float]:
-        """The reps who can be offered a lead now (all, or a sample), and the sum of p over all.
+    def _draw(self, now_ns: int) -> float:
+        """Where a sample begins, in [0, 1)."""
+        return self._pool.draw(now_ns, len(self.eligible) << 32 | self._pool.waiting)
 
-        ``draw`` in [0, 1) shifts the sample.
-        """
+    def offers(self, now_ns: int) -> tuple[list[Offer], float]:
+        """The reps who can be offered a lead now (all, or a sample), and the sum of p over all."""
         indexes = self.eligible
         if self.low and self.panic:
             indexes = sorted([*self.eligible, *self.low])
         count = len(indexes)
         scale = 1.0
         if count > SCAN:
-            indexes = self._sample(indexes, draw)
+            indexes = self._sample(indexes, self._draw(now_ns))
             scale = count / len(indexes)
         factor = math.exp(self.estimator.fleet.offset)
         offers = [o for i in indexes if (o := self._offer(self.seats[i], factor, now_ns))]
@@ -350,10 +351,10 @@ class Roster:
         """Seconds of work in front of a lead that joins a deep pipeline."""
         return len(seat.rep.open) * seat.handling
 
-    def probe_candidates(self, now_ns: int, draw: float) -> list[Seat]:
+    def probe_candidates(self, now_ns: int) -> list[Seat]:
         """Slowed reps who can be given a test lead now, the likeliest free first."""
         count = len(self.low)
-        shift = int(draw * count)
+        shift = int(self._draw(now_ns) * count) if count > SCAN else 0
         few = [self.low[(shift + i) % count] for i in range(min(count, SCAN))]
         ranked = []
         for index in few:
