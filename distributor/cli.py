@@ -132,7 +132,7 @@ def _init(args: argparse.Namespace) -> int:
 
 def _why(args: argparse.Namespace) -> int:
     with _reader(args) as reader:
-        record = reader.why(args.lead_key, args.rep)
+        record = reader.why(args.lead_key, args.rep, Clock().now_ns())
     if record is None:
         who = f" with rep {args.rep}" if args.rep else ""
         raise _UnknownError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from distributor.domain.rep import FOREVER_NS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -66,11 +68,9 @@ class EngineCensus:
 
 def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, Any]:
     """A rep as the contract shows it: state, pipeline, flow with its reason and what restores it."""
-    paused = rep.paused_until_ns > now_ns
-    flow = 0.0 if paused else rep.flow.value
-    reason = "paused" if paused else rep.flow.reason
-    because = rep.pause_reason if paused else rep.flow.because
-    restores = "a supervisor resumes the rep" if paused else rep.flow.restores
+    flow = rep.flow_in_force(now_ns)
+    paused = flow.reason == "paused"
+    held_back = flow.value < 1 and flow.since_ns
     return {
         "id": rep.id,
         "name": rep.name,
@@ -79,11 +79,11 @@ def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, 
         "state": "paused" if paused else rep.state,
         "presence": rep.state,
         "state_since": rfc3339(rep.since_ns) if rep.since_ns else None,
-        "flow": flow,
-        "reason": reason,
-        "because": because,
-        "restores": restores,
-        "held_back_since": rfc3339(rep.flow.since_ns) if flow < 1 and rep.flow.since_ns else None,
+        "flow": flow.value,
+        "reason": flow.reason,
+        "because": flow.because,
+        "restores": flow.restores,
+        "held_back_since": rfc3339(flow.since_ns) if held_back else None,
         "window": rep.window,
         "inflight": len(rep.open),
         "uncontacted": rep.uncontacted,
@@ -97,4 +97,4 @@ def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, 
 
 
 def _until(at_ns: int, rfc3339: Callable[[int], str]) -> str | None:
-    return rfc3339(at_ns) if 0 < at_ns < 2**61 else None
+    return rfc3339(at_ns) if 0 < at_ns < FOREVER_NS else None

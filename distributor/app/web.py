@@ -14,7 +14,7 @@ from distributor.intake.http_parts import Parts
 from distributor.observe.exposition import CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from distributor.app.daemon import Daemon
     from distributor.settings import Settings
@@ -31,7 +31,7 @@ class WebSide:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._reader = StoreViews(daemon.reader())
+        self._reader = StoreViews(daemon.reader(), daemon.clock.now_ns)
         self._runner: web.AppRunner | None = None
         self._made_for: object = None
         self._made = Tokens(())
@@ -107,8 +107,9 @@ def _tokens(settings: Settings) -> Tokens:
 class StoreViews:
     """The store's reader as requests want it: every question is asked off the loop."""
 
-    def __init__(self, reader: StoreReader) -> None:
+    def __init__(self, reader: StoreReader, now_ns: Callable[[], int]) -> None:
         self._reader = reader
+        self._now_ns = now_ns
 
     async def lead(self, lead_key: str) -> dict[str, Any] | None:
         """One lead."""
@@ -125,7 +126,7 @@ class StoreViews:
 
     async def why(self, lead_key: str, rep: str | None) -> dict[str, Any] | None:
         """The decision record."""
-        return await self._reader.ask(self._reader.why, lead_key, rep)
+        return await self._reader.ask(self._reader.why, lead_key, rep, self._now_ns())
 
     async def exceptions(self) -> Sequence[dict[str, Any]]:
         """The open cases."""

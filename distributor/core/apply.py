@@ -203,7 +203,8 @@ class Apply:
     def _status_changed(self, decision: d.StatusChanged) -> None:
         lead = self.state.leads[decision.lead_key]
         if decision.correction:
-            self._put(moved(lead, "correct", decision.at_ns, status=decision.status))
+            said = {"reason": decision.status, "because": decision.because or lead.because}
+            self._put(moved(lead, "correct", decision.at_ns, status=decision.status, **said))
             return
         fields: dict[str, Any] = {"status": decision.status, "deadline_ns": decision.deadline_ns}
         if decision.rep:

@@ -14,6 +14,7 @@ from distributor.domain.decisions import (
 )
 from distributor.domain.lead import STATUS_MOVES
 from distributor.domain.policy import Lease
+from distributor.domain.rep import FOREVER_NS
 
 if TYPE_CHECKING:
     from distributor.core.context import Core
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from distributor.domain.events import SupervisorActed
     from distributor.domain.lead import Lead
     from distributor.domain.rep import Rep
-
-FOREVER_NS = 2**62
 
 
 class Supervision:
@@ -99,17 +98,21 @@ class Supervision:
 
     def _control(self, event: SupervisorActed, rep: Rep) -> None:
         core = self._core
-        until = event.until_ns or (FOREVER_NS if event.action != "resume" else 0)
-        core.emit(
-            RepControlled(
-                rep=rep.id,
-                action=event.action,  # type: ignore[arg-type]
-                who=event.who,
-                reason=event.reason,
-                until_ns=until,
-                flow=event.flow,
+        if event.action == "resume":
+            core.emit(RepControlled(rep.id, "resume", event.who, event.reason))
+            if rep.override is not None:
+                core.emit(RepControlled(rep.id, "override_ended", event.who, event.reason))
+        else:
+            core.emit(
+                RepControlled(
+                    rep=rep.id,
+                    action=event.action,  # type: ignore[arg-type]
+                    who=event.who,
+                    reason=event.reason,
+                    until_ns=event.until_ns or FOREVER_NS,
+                    flow=event.flow,
+                )
             )
-        )
         core.refresh(rep)
         core.tell_pools(rep)
         if event.action == "pause":

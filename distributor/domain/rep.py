@@ -10,6 +10,10 @@ RepState = Literal["ready", "busy", "wrap_up", "away", "offline"]
 REP_STATES: Final[tuple[RepState, ...]] = ("ready", "busy", "wrap_up", "away", "offline")
 
 
+FOREVER_NS: Final = 2**62
+"""The end of a pause or an override that only a supervisor ends."""
+
+
 class Flow(Struct, frozen=True, gc=False):
     """How much of the floor's flow a rep gets, and why: what the rep and the supervisor both see.
 
@@ -65,7 +69,24 @@ class Rep(Struct, gc=False):
     override_reason: str = ""
     flow: Flow = Flow()
 
+    def flow_in_force(self, now_ns: int) -> Flow:
+        """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,
+        else what the policy gives."""
+        if self.paused_until_ns > now_ns:
+            because = f"Paused by a supervisor{_with(self.pause_reason)}."
+            return Flow(0.0, "paused", because, "A supervisor resumes the rep.", self.flow.since_ns)
+        if self.override is None or self.flow.reason == "manual":
+            return self.flow
+        because = f"Set to {self.override:.0%} by a supervisor{_with(self.override_reason)}."
+        return Flow(
+            self.override, "manual", because, "The end of the override.", self.flow.since_ns
+        )
+
     @property
     def uncontacted(self) -> int:
         """Open leads that were not contacted yet."""
         return sum(self.open.values())
+
+
+def _with(reason: str) -> str:
+    return f": {reason}" if reason else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from distributor.domain.rep import Rep
+from distributor.domain.rep import Flow, Rep
 from distributor.observe.families import Labels, number
 from distributor.observe.metrics import SHOWN_STATES, PerRep
 from distributor.observe.table import PREFIX, TABLE, Metric, metric
@@ -43,15 +43,6 @@ def header(row: Metric) -> str:
     """HELP and TYPE of a family."""
     meaning = row.meaning.replace("\\", r"\\").replace("\n", r"\n")
     return f"# HELP {row.full_name} {meaning}\n# TYPE {row.full_name} {row.type}\n"
-
-
-def flow_of(rep: Rep, now_ns: int) -> tuple[float, str]:
-    """(flow, reason) that are in force: a pause, else a supervisor's override, else the policy's."""
-    if rep.paused_until_ns > now_ns:
-        return 0.0, "paused"
-    if rep.override is not None:
-        return rep.override, "manual"
-    return rep.flow.value, rep.flow.reason
 
 
 class TeamTally:
@@ -132,28 +123,28 @@ class RepLines:
             lines.extend([""] * missing)
 
     def _write(self, index: int, rep: Rep, now_ns: int) -> None:
-        flow, reason = flow_of(rep, now_ns)
-        paused = rep.paused_until_ns > now_ns
+        flow = rep.flow_in_force(now_ns)
+        paused = flow.reason == "paused"
         shown = "paused" if paused and rep.state != "offline" else rep.state
         old = self._counted[index]
         if old[1]:
             self.tally.add(*old, -1)
-        self._counted[index] = (rep.team, shown, flow)
-        self.tally.add(rep.team, shown, flow, 1)
-        held_back = flow < 1
+        self._counted[index] = (rep.team, shown, flow.value)
+        self.tally.add(rep.team, shown, flow.value, 1)
+        held_back = flow.value < 1
         wanted = self.per_rep == "all" or (self.per_rep == "held_back" and held_back)
-        texts = _texts(rep, shown, flow, reason) if wanted else ("",) * len(_FAMILIES)
+        texts = _texts(rep, shown, flow) if wanted else ("",) * len(_FAMILIES)
         for lines, text in zip(self._lines, texts, strict=True):
             lines[index] = text
 
 
-def _texts(rep: Rep, shown: str, flow: float, reason: str) -> tuple[str, ...]:
+def _texts(rep: Rep, shown: str, flow: Flow) -> tuple[str, ...]:
     """One rep's lines, a text for each of ``_FAMILIES``."""
     name = escaped(rep.id)
     both = f'{{rep="{name}",team="{escaped(rep.team)}"}}'
     alone = f'{{rep="{name}"}}'
     late = rep.contacts - rep.contacts_on_time
-    why = f'{{reason="{escaped(reason)}",rep="{name}"}}'
+    why = f'{{reason="{escaped(flow.reason)}",rep="{name}"}}'
     states = "".join(
         f'{PREFIX}rep_state{{rep="{name}",state="{state}"}} {"1.0" if state == shown else "0.0"}\n'
         for state in SHOWN_STATES
@@ -168,8 +159,8 @@ def _texts(rep: Rep, shown: str, flow: float, reason: str) -> tuple[str, ...]:
     return (
         f"{PREFIX}rep_inflight_leads{both} {number(len(rep.open))}\n",
         f"{PREFIX}rep_window_leads{both} {number(rep.window)}\n",
-        f"{PREFIX}rep_throttle_ratio{both} {number(flow)}\n",
-        f"{PREFIX}rep_throttle_reason_info{why} 1.0\n" if flow < 1 else "",
+        f"{PREFIX}rep_throttle_ratio{both} {number(flow.value)}\n",
+        f"{PREFIX}rep_throttle_reason_info{why} 1.0\n" if flow.value < 1 else "",
         states,
         f"{PREFIX}rep_assignments_total{alone} {number(rep.assignments)}\n",
         contacts,

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from distributor.domain.decisions import Decision, LeadAccepted
 from distributor.domain.events import Event, LeadReceived
+from distributor.domain.floor import Floor
 from distributor.domain.journal import Entry
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
@@ -21,6 +22,7 @@ _ticks = msgspec.msgpack.Decoder(tuple[int, ...])
 _lead = msgspec.msgpack.Decoder(Lead)
 _leads = msgspec.msgpack.Decoder(list[Lead])
 _rep = msgspec.json.Decoder(Rep)
+_floor = msgspec.msgpack.Decoder(Floor)
 
 pack = _packer.encode
 """Any domain value as msgpack."""
@@ -31,6 +33,7 @@ pack_json = _json.encode
 unpack_lead = _lead.decode
 unpack_leads = _leads.decode
 unpack_rep = _rep.decode
+unpack_floor = _floor.decode
 
 
 def pack_entry(entry: Entry) -> tuple[int, int, bytes, bytes, bytes | None]:

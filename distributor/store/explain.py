@@ -24,7 +24,7 @@ from distributor.domain.decisions import (
     WorkEnded,
 )
 from distributor.domain.journal import Entry
-from distributor.domain.rep import Rep
+from distributor.domain.rep import FOREVER_NS, Flow, Rep
 from distributor.store.codec import rfc3339
 
 VERDICTS = {
@@ -89,8 +89,8 @@ def obstacles(rep: Rep, now_ns: int) -> list[dict[str, str]]:
         found.append((rep.state, f"{rep.id} is {rep.state}{since}{told}; leads go to ready reps"))
     if rep.paused_until_ns and rep.paused_until_ns > now_ns:
         told = f": {rep.pause_reason}" if rep.pause_reason else ""
-        until = rfc3339(rep.paused_until_ns)
-        found.append(("paused", f"{rep.id} is paused by a supervisor until {until}{told}"))
+        until = _until(rep.paused_until_ns)
+        found.append(("paused", f"{rep.id} is paused by a supervisor{until}{told}"))
     if len(rep.open) >= rep.window:
         number = f"{len(rep.open)} of {rep.window}"
         found.append(("full_pipeline", f"{rep.id} has {number} open leads; one must end first"))
@@ -98,15 +98,19 @@ def obstacles(rep: Rep, now_ns: int) -> list[dict[str, str]]:
         found.append(("pace", f"{rep.id} gets the next lead from {rfc3339(rep.free_from_ns)} on"))
     if not rep.listed:
         found.append(("not_a_member", f"{rep.id} is no longer in the configuration"))
-    if rep.flow.value < 1.0:
-        found.append((rep.flow.reason, _flow_sentence(rep)))
+    flow = rep.flow_in_force(now_ns)
+    if flow.value < 1.0 and flow.reason != "paused":
+        found.append((flow.reason, _flow_sentence(rep, flow)))
     return [{"code": code, "because": because} for code, because in found]
 
 
-def _flow_sentence(rep: Rep) -> str:
-    flow = rep.flow
+def _until(at_ns: int) -> str:
+    return f" until {rfc3339(at_ns)}" if at_ns < FOREVER_NS else ""
+
+
+def _flow_sentence(rep: Rep, flow: Flow) -> str:
     said = flow.because or f"{rep.id} is at {flow.value:.0%} of full flow"
-    return f"{said}; restored by: {flow.restores}" if flow.restores else said
+    return f"{said.rstrip('.')}; restored by: {flow.restores}" if flow.restores else said
 
 
 def lead_history(entry: Entry, lead_key: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from distributor.domain.decisions import (
     DeadLettered,
     DeliveryAccepted,
     EventRecorded,
+    FloorApplied,
     FlowChanged,
     LeadAccepted,
     LeadDeferred,
@@ -28,6 +29,7 @@ from distributor.domain.decisions import (
     PresenceChanged,
     RepControlled,
     StatusChanged,
+    TargetMarked,
     WorkEnded,
 )
 from distributor.domain.journal import Batch, Entry
@@ -47,12 +49,14 @@ class Rows:
         "done",
         "ended",
         "events",
+        "floor",
         "history",
         "journal",
         "leads",
         "outbox",
         "rep_history",
         "reps",
+        "targets",
         "unsettled",
     )
 
@@ -67,6 +71,9 @@ class Rows:
         self.history: dict[Row, None] = {}
         self.rep_history: dict[Row, None] = {}
         self.dead_letters: list[Row] = []
+        # One row each: the last one counts.
+        self.floor: list[Row] = []
+        self.targets: dict[str, Row] = {}
         self.outbox: list[Row] = []
         self.done: list[Row] = []
         self.unsettled: list[Row] = []
@@ -213,6 +220,14 @@ def _flow(rows: Rows, decision: FlowChanged, entry: Entry) -> None:
     rows.rep_history[(decision.rep, "flow", entry.seq)] = None
 
 
+def _floor(rows: Rows, decision: FloorApplied, _: Entry) -> None:
+    rows.floor = [(1, pack(decision.floor))]
+
+
+def _target(rows: Rows, decision: TargetMarked, entry: Entry) -> None:
+    rows.targets[decision.target] = (decision.target, decision.up, decision.reason, entry.at_ns)
+
+
 _HANDLERS: dict[type, Callable[[Rows, Any, Entry], None]] = {
     LeadAccepted: _accepted,
     LeadDuplicate: _about_lead,
@@ -233,4 +248,6 @@ _HANDLERS: dict[type, Callable[[Rows, Any, Entry], None]] = {
     PresenceChanged: _presence,
     RepControlled: _control,
     FlowChanged: _flow,
+    FloorApplied: _floor,
+    TargetMarked: _target,
 }

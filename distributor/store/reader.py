@@ -26,12 +26,13 @@ from distributor.domain.decisions import (
     PresenceChanged,
     RepControlled,
 )
+from distributor.domain.floor import Floor
 from distributor.domain.journal import Entry
 from distributor.domain.lead import LEAD_STATES
 from distributor.domain.rep import Rep
 from distributor.errors import StoreFailed
 from distributor.store import schema
-from distributor.store.codec import rfc3339, unpack_entry, unpack_rep
+from distributor.store.codec import rfc3339, unpack_entry, unpack_floor, unpack_rep
 from distributor.store.connection import connect_reader
 from distributor.store.explain import (
     candidates,
@@ -41,6 +42,7 @@ from distributor.store.explain import (
     obstacles,
     verdict,
 )
+from distributor.store.standstill import lead_waits, pools_of, rep_waits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -178,10 +180,11 @@ class StoreReader:
 
     # Why
 
-    def why(self, lead_key: str, rep: str | None = None) -> Json | None:
+    def why(self, lead_key: str, rep: str | None = None, now_ns: int = 0) -> Json | None:
         """The decision record: who got the lead and why, or why nobody has it; None: unknown lead.
 
-        With ``rep`` the candidates are this rep alone: why it did not get the lead.
+        With ``rep`` the candidates are this rep alone: why it did not get the lead. ``now_ns``: as for
+        ``why_idle``.
         """
         lead = self.lead(lead_key)
         if lead is None:
@@ -209,6 +212,8 @@ class StoreReader:
                 "because": because or lead["because"] or f"the lead is {lead['state']}",
                 "candidates": self._had_it_before(lead_key),
             }
+            if lead["state"] == "waiting":
+                self._add_standstill(answer, lead, now_ns)
         if rep is not None:
             named = [one for one in answer["candidates"] if one["rep"] == rep]
             answer["candidates"] = named[:1] or [self._verdict_then(rep, seq)]
@@ -222,13 +227,28 @@ class StoreReader:
         record = self._rep(rep)
         if record is None:
             return None
-        reasons = obstacles(record, now_ns) or [
-            {
-                "code": "no_waiting_lead",
-                "because": f"nothing keeps {rep} from receiving: no lead it may take is waiting",
-            }
-        ]
-        return {"rep": rep, "flow": record.flow.value, "reasons": reasons}
+        reasons = obstacles(record, now_ns)
+        if not reasons:
+            pools = pools_of(self._floor(), rep)
+            waiting = {plan.id: self._waiting(plan.id) for plan in pools}
+            reasons = rep_waits(rep, pools, waiting, self._down())
+        return {"rep": rep, "flow": record.flow_in_force(now_ns).value, "reasons": reasons}
+
+    def _add_standstill(self, answer: Json, lead: Json, now_ns: int) -> None:
+        """What keeps a waiting lead waiting at present, beside what was decided about it before."""
+        floor = self._floor()
+        plan = next((plan for plan in floor.pools if plan.id == lead["pool"]), None)
+        if plan is None:
+            return
+        known = (self._rep(member.id) for member in floor.members(plan))
+        members = [rep for rep in known if rep is not None]
+        code, because, listed = lead_waits(plan, members, self._down(), now_ns)
+        if code:
+            decided = answer["because"] if answer["reason"] != "waiting" else ""
+            answer["reason"] = code if not decided else answer["reason"]
+            answer["because"] = f"{decided}; now {because}" if decided else because
+        told = {one["rep"] for one in answer["candidates"]}
+        answer["candidates"] += [one for one in listed if one["rep"] not in told]
 
     # The journal and the outbox
 
@@ -350,6 +370,20 @@ class StoreReader:
                     code = "excluded" if decision.excluded else decision.cause
                     found[decision.rep] = verdict(decision.rep, code, decision.because)
         return list(found.values())
+
+    def _floor(self) -> Floor:
+        """The settings in force as of the last commit; none yet: an empty floor."""
+        rows = self._rows("SELECT record FROM floor")
+        return unpack_floor(rows[0]["record"]) if rows else Floor(digest="")
+
+    def _down(self) -> dict[str, str]:
+        rows = self._rows("SELECT target, reason FROM targets WHERE NOT up")
+        return {row["target"]: row["reason"] for row in rows}
+
+    def _waiting(self, pool: str) -> int:
+        """How many leads wait in a pool, counted up to a thousand."""
+        sql = "SELECT 1 FROM leads WHERE state = 'waiting' AND pool = ? AND NOT test LIMIT ?"
+        return len(self._rows(sql, (pool, _LIMIT)))
 
     def _rep(self, rep: str) -> Rep | None:
         rows = self._rows("SELECT record FROM reps WHERE rep = ?", (rep,))

@@ -93,6 +93,15 @@ _VERSION_1 = (
         PRIMARY KEY (rep, kind, seq)
     ) WITHOUT ROWID""",
     "CREATE TABLE reps (rep TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
+    # The settings in force, and what is known of each delivery target: who asks why a lead waits
+    # needs both.
+    "CREATE TABLE floor (id INTEGER PRIMARY KEY CHECK (id = 1), record BLOB NOT NULL)",
+    """CREATE TABLE targets (
+        target TEXT PRIMARY KEY,
+        up INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        at_ns INTEGER NOT NULL
+    ) WITHOUT ROWID""",
     # state: pending, dead (given up for a human) or in_doubt (nobody knows whether it was taken).
     """CREATE TABLE outbox (
         id INTEGER PRIMARY KEY,

@@ -83,6 +83,8 @@ _EVENTS = Grouped(
 )
 _HISTORY = Grouped("INSERT INTO history (lead_key, seq) VALUES", 2)
 _REP_HISTORY = Grouped("INSERT INTO rep_history (rep, kind, seq) VALUES", 3)
+_FLOOR = "INSERT OR REPLACE INTO floor (id, record) VALUES (?, ?)"
+_TARGETS = "INSERT OR REPLACE INTO targets (target, up, reason, at_ns) VALUES (?, ?, ?, ?)"
 _DEAD_LETTERS = Grouped(
     "INSERT INTO dead_letters (seq, topic, reason, payload, truncated, at_ns) VALUES", 6
 )
@@ -106,6 +108,10 @@ def write_rows(connection: sqlite3.Connection, rows: Rows) -> None:
     _EVENTS.run(connection, rows.events)
     _HISTORY.run(connection, list(rows.history))
     _REP_HISTORY.run(connection, list(rows.rep_history))
+    if rows.floor:
+        connection.executemany(_FLOOR, rows.floor)
+    if rows.targets:
+        connection.executemany(_TARGETS, rows.targets.values())
     _DEAD_LETTERS.run(connection, rows.dead_letters)
     _OUTBOX.run(connection, rows.outbox)
     _DONE.run(connection, rows.done)

@@ -226,7 +226,9 @@ def test_a_later_status_on_a_closed_lead_is_a_correction() -> None:
     scene.report("status", key, status="lost")
     status = only(scene.report("status", key, status="converted"), StatusChanged)
     assert status.correction
-    assert (scene.look(key).state, scene.look(key).status) == ("closed", "converted")
+    lead = scene.look(key)
+    assert (lead.state, lead.status, lead.reason) == ("closed", "converted", "converted")
+    assert lead.because == "ana set converted"
 
 
 def test_qualified_frees_the_rep_and_leaves_the_lead() -> None:

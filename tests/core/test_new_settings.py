@@ -147,3 +147,21 @@ def test_pauses_and_overrides_end_by_time() -> None:
     scene.at(61)
     assert scene.look(key).rep == "ana"
     assert scene.engine.state.reps["ana"].override is None
+
+
+def test_resume_ends_an_override_and_a_pause_that_ends_by_time_does_not() -> None:
+    from distributor.domain.events import SupervisorActed
+
+    scene = Scene()
+    scene.ready("ana")
+    rep = scene.engine.state.reps["ana"]
+    scene.do(SupervisorActed("override", "mia", "training", rep="ana", flow=0.0))
+    until = scene.now_ns + 20 * SECOND
+    scene.do(SupervisorActed("pause", "mia", "lunch", rep="ana", until_ns=until))
+    assert rep.flow_in_force(scene.now_ns).reason == "paused"
+    scene.at(30)
+    flow = rep.flow_in_force(scene.now_ns)
+    assert (flow.value, flow.reason) == (0.0, "manual")
+    assert "training" in flow.because
+    scene.do(SupervisorActed("resume", "mia", "trained", rep="ana"))
+    assert rep.flow_in_force(scene.now_ns).value == 1.0

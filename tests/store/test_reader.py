@@ -12,6 +12,7 @@ from distributor.domain.decisions import (
     ContactRecorded,
     DeadLettered,
     DeliveryAccepted,
+    FloorApplied,
     FlowChanged,
     LeadDeferred,
     LeadDuplicate,
@@ -20,8 +21,10 @@ from distributor.domain.decisions import (
     LeaseRestarted,
     PresenceChanged,
     RepControlled,
+    TargetMarked,
     WorkEnded,
 )
+from distributor.domain.floor import Floor, PoolPlan, RepPlan
 from distributor.domain.journal import Batch
 from distributor.domain.messages import Settlement
 from distributor.domain.rep import Flow, Rep
@@ -251,7 +254,8 @@ async def test_a_lead_that_ended_with_its_rep_is_still_that_reps_in_why(
             "slow_contact",
             "contacts in 90 s; restored by: two calls within 60 s",
         ),
-        ({}, "no_waiting_lead", "nothing keeps"),
+        ({"override": 0.0}, "manual", "Set to 0% by a supervisor"),
+        ({}, "no_pool", "ana belongs to no pool"),
     ],
 )
 async def test_why_idle_names_what_is_in_the_way(tell, reader, change, code, says):
@@ -259,9 +263,54 @@ async def test_why_idle_names_what_is_in_the_way(tell, reader, change, code, say
     await tell(reps=[rep])
     answer = reader.why_idle("ana", b.T0)
     assert answer["rep"] == "ana"
-    assert answer["flow"] == rep.flow.value
+    assert answer["flow"] == rep.flow_in_force(b.T0).value
     assert [reason["code"] for reason in answer["reasons"]] == [code]
     assert says in answer["reasons"][0]["because"]
+
+
+def _on_floor(*pools: PoolPlan) -> FloorApplied:
+    reps = (RepPlan("ana", "north"), RepPlan("ben", "north"))
+    return FloorApplied(Floor("digest", reps=reps, pools=pools))
+
+
+async def test_why_idle_looks_at_the_pool_and_its_dialer(store, tell, reader):
+    ana = Rep("ana", "north", state="ready")
+    await tell(_on_floor(PoolPlan("default")), reps=[ana])
+
+    def code() -> tuple[str, str]:
+        (reason,) = reader.why_idle("ana", b.T0)["reasons"]
+        return reason["code"], reason["because"]
+
+    assert code()[0] == "no_waiting_lead"
+    await store.append(b.leads_in(store.last_seq + 1, 2), expect=store.last_seq, epoch=1)
+    assert code() == (
+        "not_chosen",
+        "leads wait (2 in pool default), but none is for ana now: ask why of such a lead",
+    )
+    await tell(TargetMarked("mqtt", False, "not connected"))
+    assert code() == (
+        "dialer_down",
+        "the MQTT broker is away (not connected): 2 leads of pool default wait for it",
+    )
+    await tell(TargetMarked("mqtt", True, ""))
+    assert code()[0] == "not_chosen"
+
+
+async def test_why_of_a_waiting_lead_says_who_could_not_take_it(store, tell, reader):
+    ana = Rep("ana", "north", state="ready", override=0.0, override_reason="training")
+    await store.append(b.leads_in(1, 1), expect=0, epoch=1)
+    await tell(_on_floor(PoolPlan("default")), reps=[ana, Rep("ben", "north")])
+    answer = reader.why(b.key(1), now_ns=b.T0)
+    assert answer["rep"] is None
+    assert "nobody can take it now (1 manual, 1 offline)" in answer["because"]
+    verdicts = {one["rep"]: (one["verdict"], one["because"]) for one in answer["candidates"]}
+    assert verdicts["ana"][0] == "manual"
+    assert "training" in verdicts["ana"][1]
+    assert verdicts["ben"][0] == "offline"
+    await tell(TargetMarked("mqtt", False, "not connected"))
+    assert "the MQTT broker is away (not connected)" in reader.why(b.key(1))["because"]
+    await tell(TargetMarked("mqtt", True, ""), reps=[Rep("ana", "north", state="ready")])
+    assert "nobody" not in reader.why(b.key(1))["because"]
 
 
 async def test_why_idle_of_an_unknown_rep_is_none(reader):
