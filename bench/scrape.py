@@ -94,7 +94,7 @@ async def measure(reps: int, folder: Path) -> Scrape:
         heart.take()
         exposition.forget()
         begun = perf_counter()
-        size = len(await exposition.render())
+        size = sum(map(len, await exposition.render()))
         totals.append((perf_counter() - begun) * 1e3)
         await asyncio.sleep(0.005)
         late, work = heart.take()

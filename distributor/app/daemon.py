@@ -222,8 +222,8 @@ class Daemon:
         if self.inbox.open:
             self.inbox.push(Submission([TargetChanged(target, up, reason)]))
 
-    async def scrape(self, *, compressed: bool) -> bytes:
-        """The metrics as text."""
+    async def scrape(self, *, compressed: bool) -> Sequence[bytes]:
+        """The metrics as text, in pieces."""
         if self.broker is not None:
             self.metrics.link_totals("mqtt", self.broker.totals())
         if self.inbox.refused:

@@ -78,7 +78,7 @@ class WebSide:
             self._made = _tokens(settings)
         return self._made
 
-    async def _metrics(self, compressed: bool) -> tuple[bytes, str]:
+    async def _metrics(self, compressed: bool) -> tuple[Sequence[bytes], str]:
         return await self._daemon.scrape(compressed=compressed), CONTENT_TYPE
 
     async def stop(self, *, answering: bool = True) -> None:

@@ -68,7 +68,7 @@ class Parts(Struct, frozen=True):
     reader: Reader
     reps: Callable[[], Sequence[View]]
     rep: Callable[[str], View | None]
-    metrics: Callable[[bool], Awaitable[tuple[bytes, str]]]
+    metrics: Callable[[bool], Awaitable[tuple[Sequence[bytes], str]]]
     health: Callable[[], list[str]]
     ready: Callable[[], list[str]]
     now_ns: Callable[[], int]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Final
 
@@ -19,11 +19,18 @@ from distributor.observe.rep_lines import RepLines
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-SLICE_SECONDS: Final = 0.002
+SLICE_SECONDS: Final = 0.001
 """After this much work the loop has its turn."""
 
 FRESH_SECONDS: Final = 1.0
 """For so long a text is given again: several scrapers cost as much as one."""
+
+
+Text = Sequence[bytes]
+"""Pieces of a text: putting megabytes together would hold the loop up longer than making them."""
+
+_GZIP: Final = 31
+"""zlib's number for a gzip frame around the largest window."""
 
 
 class _One(Collector):
@@ -62,15 +69,15 @@ class Exposition:
         self._reps = RepLines(metrics.per_rep)
         self._turn = asyncio.Lock()
         self._made_at = float("-inf")
-        self._text = b""
-        self._packed: bytes | None = None
+        self._text: Text = ()
+        self._packed: Text | None = None
 
     def forget(self) -> None:
         """Make the next text anew, however fresh the last one is."""
         self._made_at = float("-inf")
 
-    async def render(self, *, compressed: bool = False) -> bytes:
-        """The text, at most a second old; gzip where asked (packed in a thread)."""
+    async def render(self, *, compressed: bool = False) -> Text:
+        """The text in its pieces, at most a second old; gzip where asked (packed in a thread)."""
         async with self._turn:
             loop = asyncio.get_running_loop()
             if loop.time() - self._made_at >= FRESH_SECONDS:
@@ -80,10 +87,10 @@ class Exposition:
             if not compressed:
                 return self._text
             if self._packed is None:
-                self._packed = await asyncio.to_thread(gzip.compress, self._text, 1, mtime=0)
+                self._packed = await asyncio.to_thread(_pack, self._text)
             return self._packed
 
-    async def _make(self) -> bytes:
+    async def _make(self) -> Text:
         slices = _Slices()
         census = self._census
         reps = list(census.reps())
@@ -98,8 +105,7 @@ class Exposition:
                 text = generate_latest(_One(part))
                 pieces.append(text if not number else _without_header(text))
         pieces.extend(await self._reps.render(slices.pause))
-        await slices.turn()
-        return b"".join(pieces)
+        return pieces
 
     def _count_reps(self) -> None:
         tally = self._reps.tally
@@ -126,6 +132,12 @@ class Exposition:
         """Present values; a series that has none now says 0, it does not go away."""
         gauge = self._metrics.gauge(name)
         gauge.replace({**dict.fromkeys(gauge.cells, 0), **cells})
+
+
+def _pack(text: Text) -> Text:
+    packer = zlib.compressobj(1, wbits=_GZIP)
+    packed = [packer.compress(piece) for piece in text]
+    return [piece for piece in (*packed, packer.flush()) if piece]
 
 
 def _without_header(text: bytes) -> bytes:

@@ -24,8 +24,8 @@ _FAMILIES = (
     "rep_contacts_total",
     "rep_speed_to_contact_smoothed_seconds",
 )
-_CHECK_EVERY = 32
-_PIECE_REPS = 1_000
+_CHECK_EVERY = 8
+_PIECE_REPS = 250
 
 Pause = Callable[[], Awaitable[None]]
 Seen = tuple[object, ...]

@@ -142,10 +142,10 @@ class World:
         app = make_http_app(self.parts, lambda: self.tokens, max_body_bytes=1_048_576)
         self.client: TestClient[Any, Any] = TestClient(TestServer(app, host="127.0.0.1"))
 
-    async def metrics(self, compressed: bool) -> tuple[bytes, str]:
+    async def metrics(self, compressed: bool) -> tuple[list[bytes], str]:
         text = b"# HELP x\n"
         content_type = "text/plain; version=0.0.4; charset=utf-8"
-        return (gzip.compress(text) if compressed else text), content_type
+        return [gzip.compress(text) if compressed else text], content_type
 
     async def ask(
         self, method: str, path: str, status: int, **options: Any

@@ -65,7 +65,7 @@ async def test_every_family_has_one_help_and_one_type(
     metrics: Metrics, census: FakeCensus, with_reps: bool
 ) -> None:
     census.people = some_reps() if with_reps else []
-    text = (await Exposition(metrics, census).render()).decode()
+    text = (b"".join(await Exposition(metrics, census).render())).decode()
     for row in TABLE:
         assert text.count(f"# HELP {row.full_name} ") == 1, row.name
         assert text.count(f"# TYPE {row.full_name} {row.type}\n") == 1, row.name
@@ -77,7 +77,7 @@ async def test_every_family_but_the_empty_ones_has_samples_once_things_happened(
     census.people = some_reps()
     metrics.connected("mqtt", True)
     metrics.targets(["mqtt"])
-    text = await Exposition(metrics, census).render()
+    text = b"".join(await Exposition(metrics, census).render())
     names = {name for name, _ in parsed(text)}
     for row in TABLE:
         sample = row.full_name + ("_count" if row.type == "histogram" else "")
@@ -88,7 +88,7 @@ async def test_nothing_is_emitted_that_the_table_does_not_know(
     metrics: Metrics, census: FakeCensus
 ) -> None:
     census.people = some_reps()
-    text = (await Exposition(metrics, census).render()).decode()
+    text = (b"".join(await Exposition(metrics, census).render())).decode()
     known = {row.full_name for row in TABLE}
     emitted = re.findall(r"^# TYPE (distributor_\S+)", text, re.MULTILINE)
     assert set(emitted) == known
@@ -99,7 +99,7 @@ async def test_nothing_is_emitted_that_the_table_does_not_know(
 async def test_labels_are_those_of_the_table(metrics: Metrics, census: FakeCensus) -> None:
     census.people = some_reps()
     rows = {row.full_name: row for row in TABLE}
-    for name, labels in parsed(await Exposition(metrics, census).render()):
+    for name, labels in parsed(b"".join(await Exposition(metrics, census).render())):
         if name.startswith("distributor_"):
             row = rows.get(name) or rows[re.sub(r"_(bucket|sum|count)$", "", name)]
             assert {key for key, _ in labels} - {"le"} == set(row.labels), name
@@ -107,7 +107,7 @@ async def test_labels_are_those_of_the_table(metrics: Metrics, census: FakeCensu
 
 async def test_edges_are_written_in_the_librarys_form(metrics: Metrics, census: FakeCensus) -> None:
     """le="60" and le="60.0" are different series: a query for the wrong one silently finds nothing."""
-    text = (await Exposition(metrics, census).render()).decode()
+    text = (b"".join(await Exposition(metrics, census).render())).decode()
     assert 'distributor_speed_to_contact_seconds_bucket{le="60.0",queue="default"} 0.0\n' in text
     assert 'distributor_speed_to_contact_seconds_bucket{le="75.0",queue="default"} 0.0\n' in text
     assert 'le="60"' not in text
@@ -125,7 +125,7 @@ async def test_promtool_finds_nothing_to_complain_about(
         pytest.skip(message)
     census.people = some_reps()
     metrics.connected("mqtt", True)
-    text = await Exposition(metrics, census).render()
+    text = b"".join(await Exposition(metrics, census).render())
     done = await asyncio.to_thread(
         subprocess.run, [promtool, "check", "metrics"], input=text, capture_output=True, timeout=30
     )
@@ -134,7 +134,7 @@ async def test_promtool_finds_nothing_to_complain_about(
 
 async def test_gauges_say_what_the_census_says(metrics: Metrics, census: FakeCensus) -> None:
     census.difference = 1
-    text = await Exposition(metrics, census).render()
+    text = b"".join(await Exposition(metrics, census).render())
     assert value(text, "leads_in_state", state="waiting") == 3
     assert value(text, "leads_in_state", state="parked") == 0
     assert value(text, "lead_conservation_difference") == 1
@@ -160,12 +160,12 @@ async def test_what_the_census_no_longer_names_is_zero_not_gone(
 async def scrape(exposition: Exposition) -> bytes:
     """A text that is made anew."""
     exposition.forget()
-    return await exposition.render()
+    return b"".join(await exposition.render())
 
 
 async def test_reps_are_counted_by_team(metrics: Metrics, census: FakeCensus) -> None:
     census.people = some_reps()
-    text = await Exposition(metrics, census).render()
+    text = b"".join(await Exposition(metrics, census).render())
     assert value(text, "reps", team="north", state="ready") == 2
     assert value(text, "reps", team="south", state="paused") == 1
     assert value(text, "reps", team="south", state="offline") == 1
@@ -177,7 +177,7 @@ async def test_reps_are_counted_by_team(metrics: Metrics, census: FakeCensus) ->
 
 async def test_a_reps_series_say_what_the_rep_is_at(metrics: Metrics, census: FakeCensus) -> None:
     census.people = some_reps()
-    text = await Exposition(metrics, census).render()
+    text = b"".join(await Exposition(metrics, census).render())
     north = {"team": "north"}
     assert value(text, "rep_inflight_leads", rep="ana", **north) == 1
     assert value(text, "rep_window_leads", rep="ana", **north) == 3
@@ -197,7 +197,7 @@ async def test_a_reps_series_say_what_the_rep_is_at(metrics: Metrics, census: Fa
 
 async def test_only_held_back_reps_have_a_reason(metrics: Metrics, census: FakeCensus) -> None:
     census.people = some_reps()
-    samples = parsed(await Exposition(metrics, census).render())
+    samples = parsed(b"".join(await Exposition(metrics, census).render()))
     reasons = {
         dict(labels)["rep"]: dict(labels)["reason"]
         for name, labels in samples
@@ -219,7 +219,7 @@ async def test_per_rep_series_are_written_for_whom_the_setting_says(
 ) -> None:
     """Twenty series for each of 10,000 reps are not for everybody; the team's totals always are."""
     census.people = some_reps()
-    text = await Exposition(Metrics(floor, [], per_rep), census).render()
+    text = b"".join(await Exposition(Metrics(floor, [], per_rep), census).render())
     reps = {dict(labels)["rep"] for _, labels in parsed(text) if "rep" in dict(labels)}
     assert reps == expected
     assert value(text, "reps_throttled", team="north") == 1
@@ -236,7 +236,7 @@ async def test_lines_follow_every_change_of_the_reps(metrics: Metrics, census: F
     census.now = 2**62 + 1
     census.people = [people[2], Rep("fay", "west", state="ready"), people[0], people[1]]
     text = await scrape(exposition)
-    fresh = await Exposition(Metrics(Floor("d"), []), census).render()
+    fresh = b"".join(await Exposition(Metrics(Floor("d"), []), census).render())
     marks = (b"distributor_rep_", b"distributor_reps")
     kept = {line for line in text.splitlines() if line.startswith(marks)}
     new = {line for line in fresh.splitlines() if line.startswith(marks)}
@@ -258,16 +258,16 @@ async def test_a_text_is_given_again_for_a_second_and_scrapers_share_it(
 
 async def test_gzip_carries_the_same_text(metrics: Metrics, census: FakeCensus) -> None:
     exposition = Exposition(metrics, census)
-    packed = await exposition.render(compressed=True)
-    assert gzip.decompress(packed) == await exposition.render()
-    assert await exposition.render(compressed=True) is packed
+    packed = b"".join(await exposition.render(compressed=True))
+    assert gzip.decompress(packed) == b"".join(await exposition.render())
+    assert b"".join(await exposition.render(compressed=True)) == packed
 
 
 async def test_a_large_family_comes_in_pieces_with_one_header(
     metrics: Metrics, census: FakeCensus
 ) -> None:
     census.waiting = [(f"pool{number}", number, 0.0) for number in range(3 * PART_LINES)]
-    text = await Exposition(metrics, census).render()
+    text = b"".join(await Exposition(metrics, census).render())
     assert text.count(b"# TYPE distributor_queue_leads gauge\n") == 1
     assert value(text, "queue_leads", queue=f"pool{3 * PART_LINES - 1}") == 3 * PART_LINES - 1
 
@@ -304,7 +304,7 @@ async def test_decisions_made_during_a_scrape_do_no_harm(
         metrics.connected(f"dialer{number}", True)
         metrics.project(Entry(number, 0, Ticked(), ()), lambda _: None)
         census.people.append(Rep(f"new{number}", "north"))
-    assert parsed(task.result())
+    assert parsed(b"".join(task.result()))
 
 
 @given(st.text(max_size=30))
