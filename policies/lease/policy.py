@@ -25,6 +25,7 @@ from policies.lease.revocation import Watch, in_progress
 from policies.lease.roster import Roster, Seat, at_work
 from policies.lease.settings import (
     FIRM,
+    LOOK_AGAIN,
     SOFT,
     STALE_AGE,
     STEAL_AGE,
@@ -148,7 +149,10 @@ class Lease:
                 self._changed.add(rep.id)
             return
         if m.away:
-            self._estimator.returned(m, self._roster.mean_share, now_ns)
+            began = self._estimator.returned(m, self._roster.mean_share, now_ns)
+            if began and not self._roster.at_work and self._fleet.offset:
+                self._fleet.offset = 0.0
+                self._changed.add("")
             m.ready_ns = rep.state_at_ns
             for slot in m.slots:
                 self._judge_from(seat, slot, now_ns)
@@ -305,11 +309,17 @@ class Lease:
         claimed = self._drop(seat, lead.key) is not None
         if cause == "presumed":
             return
-        if cause == "call_limit":
+        if cause in ("call_limit", "unheard"):
             self._estimator.unheard(m, lead.key)
+            return
+        if cause == "taken_back":
+            if m.busy_lead == lead.key:
+                self._estimator.let_go(m)
             return
         if cause == "agent_ready":
             self._estimator.agent_ready(m, now_ns)
+        elif cause == "late" and m.busy_lead != lead.key:
+            self._estimator.present(m, now_ns)
         else:
             self._estimator.disposed(m, lead.key, min(at_ns, now_ns), now_ns)
             if claimed:
@@ -364,7 +374,7 @@ class Lease:
         if self._pool.waiting or self._watch.any_standing:
             times.append(self._roster.next_entry_ns())
         if self._pool.waiting:
-            times += [self._next_stale_ns(), self._next_draw_ns()]
+            times += [self._next_stale_ns(), self._next_draw_ns(), self._next_look_ns()]
         due = [at_ns for at_ns in times if at_ns is not None]
         return min(due) if due else None
 
@@ -377,6 +387,11 @@ class Lease:
             if lead.clock_ns + span_ns > self._now_ns:
                 return lead.clock_ns + span_ns
         return None
+
+    def _next_look_ns(self) -> int | None:
+        """A lead that is kept waiting beside a free rep: his chance to be free grows with time, and with
+        it the reserve (E7)."""
+        return self._now_ns + self._pool.span_ns(LOOK_AGAIN) if self._roster.eligible else None
 
     def _next_draw_ns(self) -> int | None:
         """The next minute, where a supervisor's share may have kept a lead from a free rep."""

@@ -166,11 +166,13 @@ class Roster:
         rep = seat.rep
         if len(rep.open) < rep.window:
             return ()
-        return tuple(k for k, waits in rep.open.items() if not waits and self._is_ours(k))
+        return tuple(k for k, waits in rep.open.items() if self._is_in_hand(k, waits))
 
-    def _is_ours(self, key: str) -> bool:
+    def _is_in_hand(self, key: str, waits: bool) -> bool:
         lead = self._pool.lead(key)
-        return lead is not None and lead.pool == self._pool.plan.id
+        if lead is None or lead.pool != self._pool.plan.id:
+            return False
+        return not waits or bool(lead.attempted_ns)
 
     def _enters(self, seat: Seat) -> int:
         """When a rep without a lead in front of him can be offered one (E4), from memory alone."""

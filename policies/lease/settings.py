@@ -43,6 +43,8 @@ PEAK: Final = CURVE_POINTS[0][1]
 STALE_AGE: Final = 180.0
 PROMPT_FROM: Final = 0.25
 """Least chance of a prompt pick-up of a rep who is offered a fresh lead."""
+LOOK_AGAIN: Final = 10.0
+"""A lead that waits beside a free rep is looked at again so often."""
 RESERVE: Final = 0.12
 """A stale lead waits unless this share of the logged-in reps is likely free for fresh ones."""
 FAIRNESS: Final = 2.0
