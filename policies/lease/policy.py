@@ -37,7 +37,7 @@ _SILENT_ENDS = ("expired", "recalled")
 class Lease:
     """Deliver one lead at a time to whoever will pick it up, and take it back from who does not.
 
-    Two forms, by ``[flow] visible_throttle``: the firm one (slowing is shown, with test leads) and
+    Two forms, by ``[flow] visible_throttle``: the firm one (slowing is shown, with probes) and
     the soft one. A window above 1 asks for leads that queue at the rep: such leads are given at once,
     with fairness and the length of the queue, and only the latest end of a lease takes them back.
     A supervisor's override replaces the belief: 0 nothing, 1 full flow, between them that share of
@@ -165,7 +165,7 @@ class Lease:
 
     @staticmethod
     def _news(rep: Rep, m: RepMemory) -> bool:
-        """Whether the agent's ``ready`` says something: it came after what we know of him."""
+        """Whether the agent's ``ready`` says something: it came after what is known of the rep."""
         return rep.state_at_ns > max(m.own_contact_ns, m.busy_ns, m.ready_ns)
 
     def lead_waiting(self, lead: Lead, now_ns: int) -> None:
@@ -197,7 +197,7 @@ class Lease:
 
     @staticmethod
     def _joins_a_queue(seat: Seat, lead: Lead) -> bool:
-        """One more lead behind others: nothing is learned, and the rep stays where he stands."""
+        """One more lead behind others: nothing is learned, and the rep stays where it stands."""
         behind = seat.queue_open() and len(seat.rep.open) > 1 and seat.memory.pulse is not None
         return behind and not lead.probe and seat.place == "eligible"
 
@@ -207,7 +207,7 @@ class Lease:
             seat.memory.pulse = self._estimator.slot(seat.rep, seat.memory, "", now_ns)
 
     def lease_restarted(self, lead: Lead, rep: Rep, now_ns: int) -> None:
-        """The rep could not have had the lead before: his silence is judged from here."""
+        """The rep could not have had the lead before: its silence is judged from here."""
         seat = self._learn(rep, now_ns)
         if seat is None:
             return
@@ -389,7 +389,7 @@ class Lease:
         return None
 
     def _next_look_ns(self) -> int | None:
-        """A lead that is kept waiting beside a free rep: his chance to be free grows with time, and with
+        """A lead that is kept waiting beside a free rep: the chance to be free grows with time, and with
         it the reserve (E7)."""
         return self._now_ns + self._pool.span_ns(LOOK_AGAIN) if self._roster.eligible else None
 

@@ -122,7 +122,7 @@ class Watch:
             self.due[key] = index
 
     def overdue_probe(self, now_ns: int) -> tuple[Seat, Slot] | None:
-        """A test lead whose time is over."""
+        """A probe whose time is over."""
         for key, index in self.due.items():
             seat = self._roster.seats[index]
             slot = seat.memory.slot_of(key)

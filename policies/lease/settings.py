@@ -14,7 +14,7 @@ class Settings(NamedTuple):
     reps at or above it first, stale ones to those below it. ``curious_below``: such a rep may take a
     stale lead out of the reserve, because that tells most. ``belief_floor``: no belief is surer.
     ``lagging_drift``, ``absent_drift``: time constants of the way back to the resting belief.
-    ``probe_limit``: a test lead is withdrawn after it; ``probe_gap``: the pause until the next one.
+    ``probe_limit``: a probe is withdrawn after it; ``probe_gap``: the pause until the next one.
     ``free_from``: least P(free) of an offer. A disposition lowers the beliefs to
     ``present_lagging`` and ``present_absent`` at most. ``visible``: slowing is shown to people.
     """

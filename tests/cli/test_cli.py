@@ -63,7 +63,7 @@ def store(here, monkeypatch):
         def close(self):
             pass
 
-        def why(self, lead_key, rep=None):
+        def why(self, lead_key, rep=None, now_ns=0):
             return {**LEAD, "rep": rep or "ana"} if lead_key == LEAD["lead_key"] else None
 
         def why_idle(self, rep, now_ns):
@@ -291,7 +291,7 @@ def test_why_json_is_the_record(store, capsys):
 def test_why_idle_prints_the_flow_and_its_reasons(store, capsys):
     assert main(["why-idle", "ana", "--store", store]) == 0
     assert capsys.readouterr().out == (
-        "rep ana: 25% of full flow\n"
+        "rep ana: flow 0.25 of 1\n"
         "\n"
         "  reason        because\n"
         "  slow_contact  3 of 4 leads waited over 60 s\n"
