@@ -129,7 +129,13 @@ _VERSION_1 = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    # A lead has no status until somebody worked on it: new leads cost nothing here.
+    "CREATE INDEX leads_by_status ON leads (status) WHERE status IS NOT NULL",
+    "CREATE INDEX outbox_set_aside ON outbox (target, state) WHERE state <> 'pending'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 """Migration n (from 1) brings a file from version n - 1 to version n."""
 
 

@@ -165,12 +165,13 @@ class SQLiteStore:
         await self._write(snapshots.complete, image.seq)
         await self._clean_snapshots()
 
-    async def get_snapshot(self) -> SnapshotImage | None:
-        """The newest complete snapshot."""
-        found = await self._ask(snapshots.newest)
-        if found is None:
-            return None
-        seq, head, parts = found
+    async def snapshots(self) -> list[int]:
+        """After which entries there is a complete snapshot, the newest first."""
+        return await self._ask(snapshots.complete_ones)
+
+    async def get_snapshot(self, seq: int) -> SnapshotImage:
+        """The complete snapshot after entry ``seq``. Raises ``Damaged`` for one that cannot be read."""
+        head, parts = await self._ask(snapshots.read_head, seq)
         leads: list[Lead] = []
         for part in range(1, parts + 1):
             leads += await self._ask(snapshots.read_part, seq, part)
@@ -185,6 +186,10 @@ class SQLiteStore:
     async def outbox_targets(self) -> list[str]:
         """The targets that undelivered messages wait for, in the order of their names."""
         return await self._ask(_outbox_targets)
+
+    async def set_aside(self) -> list[tuple[str, str, int]]:
+        """How many messages are kept for a human: (target, ``dead`` or ``in_doubt``, number)."""
+        return await self._ask(_set_aside)
 
     async def _clean_snapshots(self) -> None:
         while await self._write(snapshots.clean_slice):
@@ -291,6 +296,14 @@ def _outbox_targets(connection: sqlite3.Connection) -> list[str]:
         "SELECT DISTINCT target FROM outbox WHERE state = 'pending' ORDER BY target"
     )
     return [target for (target,) in rows]
+
+
+def _set_aside(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
+    rows = connection.execute(
+        "SELECT target, state, count(*) FROM outbox WHERE state <> 'pending'"
+        " GROUP BY target, state ORDER BY target, state"
+    )
+    return [(target, state, number) for target, state, number in rows]
 
 
 def _encode_part(_: sqlite3.Connection, leads: Sequence[Lead], part: int) -> bytes:
