@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from distributor.app.policies import Policies
 from distributor.app.recovery import recover
@@ -96,6 +97,60 @@ async def test_recovery_from_a_snapshot_and_from_the_beginning_equal_the_living(
     assert picture(whole.engine) == alive
     assert alive["difference"] == 0
     assert alive["received"] == 16
+
+
+def damage(path: Path, sql: str) -> None:
+    store = sqlite3.connect(path)
+    assert store.execute(sql).rowcount > 0
+    store.commit()
+    store.close()
+
+
+NEWEST = "seq = (SELECT max(seq) FROM snapshots)"
+DAMAGES = {
+    "no head": f"UPDATE snapshots SET blob = x'c1' WHERE part = 0 AND {NEWEST}",
+    "no leads": f"UPDATE snapshots SET blob = x'c1' WHERE part = 1 AND {NEWEST}",
+    "fewer leads": f"UPDATE snapshots SET blob = x'90' WHERE part = 1 AND {NEWEST}",
+    "a part is gone": f"DELETE FROM snapshots WHERE part = 1 AND {NEWEST}",
+    "all": "UPDATE snapshots SET blob = x'00'",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+async def test_a_snapshot_that_cannot_be_read_is_passed_over(open_daemon, connect, what):
+    daemon = await open_daemon()
+    await busy_hour(connect(daemon), 1)
+    await daemon.store.put_snapshot(daemon.dispatcher.image())
+    older = daemon.store.last_seq
+    await busy_hour(connect(daemon), 2)
+    await daemon.stop()
+    newest = daemon.store.last_seq
+    alive = picture(daemon.engine)
+    damage(daemon.store.path, DAMAGES[what])
+
+    with capture_logs() as lines:
+        store = await SQLiteStore.open(daemon.store.path, "normal", entropy=entropy)
+        try:
+            found = await recover(store, Policies())
+        finally:
+            await store.close()
+
+    assert picture(found.engine) == alive
+    assert found.snapshot_seq == (0 if what == "all" else older)
+    errors = [line for line in lines if line["log_level"] == "error"]
+    assert [line["event"] for line in errors] == ["snapshot_unreadable"] * len(errors)
+    assert [line["seq"] for line in errors] == ([newest, older] if what == "all" else [newest])
+
+
+async def test_an_entry_that_cannot_be_read_stops_the_start_in_words(open_daemon, connect):
+    daemon = await open_daemon()
+    await busy_hour(connect(daemon), 1)
+    await daemon.stop()
+    damage(daemon.store.path, "UPDATE journal SET decisions = x'c1' WHERE seq = 5")
+    damage(daemon.store.path, "DELETE FROM snapshots")
+
+    with pytest.raises(StoreFailed, match="entry 5 of the journal: its decisions cannot be read"):
+        await open_daemon()
 
 
 async def test_a_restart_decides_nothing_about_the_past(open_daemon, connect):
@@ -273,13 +328,51 @@ async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(tmp_pa
 
     daemon.store.append = full  # type: ignore[method-assign]
     daemon.mark_target("somewhere", True, "something to commit")
-    with contextlib.suppress(StoreFailed):
+    with capture_logs() as lines, contextlib.suppress(StoreFailed):
         await daemon.stop()
     assert isinstance(daemon.failed.result(), StoreFailed)
+    (told,) = [line for line in lines if line["log_level"] == "error"]
+    assert told["event"] in ("service_failed", "stop_failed")
+    assert told["error"] == "no space left on device"
 
     again = Daemon(settings(tmp_path))
     await again.start()
     await again.stop()
+
+
+async def test_every_peer_has_its_series_before_anybody_connects(open_daemon, connect):
+    dialer = {"id": "vici", "assign": {"url": "http://127.0.0.1:9/assign"}}
+    daemon = await open_daemon(mqtt={"port": 9}, dialers=[dialer])
+
+    said = await connect(daemon).ask("GET", "/metrics")
+
+    lines = said.splitlines()
+    assert 'distributor_intake_connected{peer="mqtt"} 0.0' in lines
+    assert 'distributor_intake_connected{peer="vici"} 1.0' in lines
+    assert "distributor_intake_oldest_unacknowledged_age_seconds 0.0" in lines
+    daemon.mark_target("vici", False, "refused")
+    assert daemon.metrics.gauge("intake_connected").cells["vici",] == 0
+
+
+async def test_what_was_given_up_is_counted_across_restarts(open_daemon, connect):
+    daemon = await open_daemon()
+    await daemon.stop()
+    damage(
+        daemon.store.path,
+        "INSERT INTO outbox (target, kind, address, order_key, message_id, payload, created_ns,"
+        " correlation, state) VALUES ('old', 'result', '', '', '', '{}', 1, '', 'dead')",
+    )
+    again = await open_daemon()
+    said = await connect(again).ask("GET", "/metrics")
+    assert 'distributor_outbox_set_aside_messages{state="dead",target="old"} 1.0' in said
+
+
+async def test_a_start_that_fails_says_why_in_the_log(tmp_path, open_daemon):
+    await open_daemon()
+    with capture_logs() as lines, pytest.raises(StoreFailed):
+        await open_daemon()
+    assert [line["event"] for line in lines] == ["start_failed"]
+    assert "another process uses this store" in lines[0]["error"]
 
 
 async def test_a_full_pool_asks_vendors_to_come_back(open_daemon, connect):
