@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -17,6 +18,7 @@ from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.ids import NANOSECONDS
 from distributor.errors import BadConfig, StoreFailed
+from distributor.intake.mqtt_intake import MqttIntake
 from distributor.runtime.clock import Clock, entropy
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings
@@ -352,6 +354,29 @@ async def test_every_peer_has_its_series_before_anybody_connects(open_daemon, co
     assert "distributor_intake_oldest_unacknowledged_age_seconds 0.0" in lines
     daemon.mark_target("vici", False, "refused")
     assert daemon.metrics.gauge("intake_connected").cells["vici",] == 0
+
+
+async def test_events_about_nobody_are_dead_letters_kept_counted_and_published_once(open_daemon):
+    daemon = await open_daemon(mqtt={"port": 9})
+    acked = asyncio.Event()
+
+    class Link:
+        def ack(self, tokens: Any) -> None:
+            acked.set()
+
+    intake = MqttIntake(Link(), daemon.inbox, daemon.directory, daemon.clock.now_ns)
+    no_lead = b'{"event_id": "1", "type": "contacted", "lead_key": "NOSUCH"}'
+    no_rep = b'{"event_id": "2", "type": "agent_state", "rep": "zed", "state": "ready"}'
+
+    intake.on_message("leads/dialer/event", b"[" + no_lead + b"," + no_rep + b"]", "token")
+    await asyncio.wait_for(acked.wait(), 10)
+
+    with contextlib.closing(daemon.reader()) as reader:
+        kept = [letter["payload_base64"] for letter in reader.dead_letters()]
+    assert sorted(map(base64.b64decode, kept)) == sorted([no_lead, no_rep])
+    assert daemon.metrics.counter("intake_dead_letters_total").cells["mqtt",] == 2
+    waiting = await daemon.store.pending("mqtt", 0, 100)
+    assert [message.kind for message, _, _ in waiting] == ["dead", "dead"]
 
 
 async def test_what_was_given_up_is_counted_across_restarts(open_daemon, connect):
