@@ -6,13 +6,17 @@ import asyncio
 import base64
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
+from distributor.app import daemon as daemon_module
+from distributor.app import recovery as recovery_module
 from distributor.app.policies import Policies
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
@@ -101,6 +105,16 @@ async def test_recovery_from_a_snapshot_and_from_the_beginning_equal_the_living(
     assert alive["received"] == 16
 
 
+@pytest.fixture
+def logged(monkeypatch) -> Iterator[list[Any]]:
+    """What is logged. The modules get fresh loggers: one that was used under another configuration
+    may keep it."""
+    for module in (daemon_module, recovery_module):
+        monkeypatch.setattr(module, "log", structlog.get_logger())
+    with capture_logs() as lines:
+        yield lines
+
+
 def damage(path: Path, sql: str) -> None:
     store = sqlite3.connect(path)
     assert store.execute(sql).rowcount > 0
@@ -119,7 +133,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("what", DAMAGES)
-async def test_a_snapshot_that_cannot_be_read_is_passed_over(open_daemon, connect, what):
+async def test_a_snapshot_that_cannot_be_read_is_passed_over(open_daemon, connect, logged, what):
     daemon = await open_daemon()
     await busy_hour(connect(daemon), 1)
     await daemon.store.put_snapshot(daemon.dispatcher.image())
@@ -130,16 +144,15 @@ async def test_a_snapshot_that_cannot_be_read_is_passed_over(open_daemon, connec
     alive = picture(daemon.engine)
     damage(daemon.store.path, DAMAGES[what])
 
-    with capture_logs() as lines:
-        store = await SQLiteStore.open(daemon.store.path, "normal", entropy=entropy)
-        try:
-            found = await recover(store, Policies())
-        finally:
-            await store.close()
+    store = await SQLiteStore.open(daemon.store.path, "normal", entropy=entropy)
+    try:
+        found = await recover(store, Policies())
+    finally:
+        await store.close()
 
     assert picture(found.engine) == alive
     assert found.snapshot_seq == (0 if what == "all" else older)
-    errors = [line for line in lines if line["log_level"] == "error"]
+    errors = [line for line in logged if line["log_level"] == "error"]
     assert [line["event"] for line in errors] == ["snapshot_unreadable"] * len(errors)
     assert [line["seq"] for line in errors] == ([newest, older] if what == "all" else [newest])
 
@@ -318,7 +331,9 @@ async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, conne
     await again.stop()
 
 
-async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(tmp_path, connect):
+async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
+    tmp_path, connect, logged
+):
     from distributor.app import Daemon
 
     daemon = Daemon(settings(tmp_path))
@@ -330,10 +345,10 @@ async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(tmp_pa
 
     daemon.store.append = full  # type: ignore[method-assign]
     daemon.mark_target("somewhere", True, "something to commit")
-    with capture_logs() as lines, contextlib.suppress(StoreFailed):
+    with contextlib.suppress(StoreFailed):
         await daemon.stop()
     assert isinstance(daemon.failed.result(), StoreFailed)
-    (told,) = [line for line in lines if line["log_level"] == "error"]
+    (told,) = [line for line in logged if line["log_level"] == "error"]
     assert told["event"] in ("service_failed", "stop_failed")
     assert told["error"] == "no space left on device"
 
@@ -392,12 +407,13 @@ async def test_what_was_given_up_is_counted_across_restarts(open_daemon, connect
     assert 'distributor_outbox_set_aside_messages{state="dead",target="old"} 1.0' in said
 
 
-async def test_a_start_that_fails_says_why_in_the_log(tmp_path, open_daemon):
+async def test_a_start_that_fails_says_why_in_the_log(open_daemon, logged):
     await open_daemon()
-    with capture_logs() as lines, pytest.raises(StoreFailed):
+    with pytest.raises(StoreFailed):
         await open_daemon()
-    assert [line["event"] for line in lines] == ["start_failed"]
-    assert "another process uses this store" in lines[0]["error"]
+    (told,) = [line for line in logged if line["log_level"] == "error"]
+    assert told["event"] == "start_failed"
+    assert "another process uses this store" in told["error"]
 
 
 async def test_a_full_pool_asks_vendors_to_come_back(open_daemon, connect):
