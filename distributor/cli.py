@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from distributor import __version__, printing, starter
 from distributor.errors import BadConfig, DistributorError
 from distributor.runtime.clock import Clock
+from distributor.runtime.progress import Progress
 from distributor.settings import load, store_path, to_floor
 
 if TYPE_CHECKING:
@@ -152,8 +153,9 @@ def _why_idle(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    with _reader(args) as reader:
-        printing.WRITERS[args.format](args.kind, reader.export(args.kind), sys.stdout)
+    with _reader(args) as reader, Progress(f"export {args.kind}", "rows") as progress:
+        rows = progress.count(reader.export(args.kind))
+        printing.WRITERS[args.format](args.kind, rows, sys.stdout)
     return OK
 
 

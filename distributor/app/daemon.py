@@ -72,6 +72,14 @@ class Daemon:
     async def start(self) -> None:
         """Recover, open the ways out, then the ways in. Raises ``StoreFailed``, ``BadConfig`` (a
         template, a port in use) before anything was taken in."""
+        try:
+            await self._start()
+        except Exception as error:
+            log.error("start_failed", error=str(error) or repr(error))
+            raise
+        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
+
+    async def _start(self) -> None:
         store = self.settings.store
         self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
         try:
@@ -84,7 +92,6 @@ class Daemon:
         except BaseException:
             await self._abandon()
             raise
-        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
 
     async def _recover(self) -> None:
         self.recovered = await recover(self.store, Policies())
@@ -111,6 +118,12 @@ class Daemon:
             on_dead=self._given_up,
         )
         self.metrics.targets(targets)
+        for dialer in self.settings.dialers:
+            self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
+        if self.settings.mqtt is not None:
+            self.metrics.connected("mqtt", False)
+        for set_aside in await self.store.set_aside():
+            self.metrics.set_aside(*set_aside)
         await self.outbox.load()
         census = EngineCensus(self.engine.state, self.outbox, self.store.path, self.clock.now_ns)
         self._census = census
@@ -181,6 +194,7 @@ class Daemon:
             return
         error = task.exception()
         if error is not None:
+            log.error("service_failed", service=task.get_name(), error=str(error) or repr(error))
             self.failed.set_result(error)
 
     async def _abandon_strangers(self) -> None:
@@ -219,6 +233,7 @@ class Daemon:
 
     def mark_target(self, target: str, up: bool, reason: str) -> None:
         """A dialer stopped or began to take messages: the core learns it like everything else."""
+        self.metrics.connected(target, up)
         if self.inbox.open:
             self.inbox.push(Submission([TargetChanged(target, up, reason)]))
 
@@ -226,6 +241,7 @@ class Daemon:
         """The metrics as text, in pieces."""
         if self.broker is not None:
             self.metrics.link_totals("mqtt", self.broker.totals())
+            self.metrics.oldest_unacked(self.broker.link.oldest_unacked_seconds())
         if self.inbox.refused:
             self.metrics.count("intake_refused_total", "http", amount=self.inbox.refused)
             self.inbox.refused = 0
@@ -301,6 +317,9 @@ class Daemon:
         ``StoreFailed`` when the last commit fails; the store is free in any case."""
         try:
             await self._wind_down()
+        except Exception as error:
+            log.error("stop_failed", error=str(error) or repr(error))
+            raise
         finally:
             await self._abandon()
         log.info("stopped")

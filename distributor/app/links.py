@@ -39,10 +39,10 @@ class BrokerSide:
     def __init__(self, settings: MqttSettings, daemon: Daemon) -> None:
         self._daemon = daemon
         self._topic = f"{settings.topic_prefix}/daemon/status"
-        will = LastWill(self._topic, self._status("offline"), retain=True)
+        self._attempt_ns = 0
         earlier = daemon.store.epoch > 1
         self.link = MqttLink(
-            link_settings(settings), jitter=jitter, will=will, expect_session=earlier
+            link_settings(settings), jitter=jitter, will=self._will, expect_session=earlier
         )
         self.intake = MqttIntake(
             self.link,
@@ -79,20 +79,26 @@ class BrokerSide:
         counted["ignored_response_topics"] = self.intake.ignored_response_topics
         return counted
 
-    def _status(self, state: Literal["online", "draining", "offline"]) -> bytes:
-        return encode(DaemonStatus(state, __version__, rfc3339(self._daemon.clock.now_ns())))
+    def _will(self) -> LastWill:
+        """The last will of the next connection. Its ``at`` cannot be the time at which it comes; it is
+        that of the ``online`` which it takes back, so that who ignores what is older heeds it."""
+        self._attempt_ns = self._daemon.clock.now_ns()
+        return LastWill(self._topic, self._status("offline", self._attempt_ns), retain=True)
+
+    def _status(
+        self, state: Literal["online", "draining", "offline"], at_ns: int | None = None
+    ) -> bytes:
+        at = rfc3339(self._daemon.clock.now_ns() if at_ns is None else at_ns)
+        return encode(DaemonStatus(state, __version__, at))
 
     def _connected(self, session_present: bool) -> None:
-        metrics = self._daemon.metrics
-        metrics.connected("mqtt", True)
         if self.link.counters.connects > 1:
-            metrics.reconnected("mqtt")
-        self.link.publish(self._topic, self._status("online"), retain=True)
+            self._daemon.metrics.reconnected("mqtt")
+        self.link.publish(self._topic, self._status("online", self._attempt_ns), retain=True)
         self._daemon.mark_target("mqtt", True, "connected")
         self.sender.wake()
 
     def _disconnected(self, reason: str) -> None:
-        self._daemon.metrics.connected("mqtt", False)
         self._daemon.mark_target("mqtt", False, reason)
 
     async def drain(self) -> None:

@@ -89,6 +89,10 @@ class Pool:
         self._queue(lead).remove((lead.clock_ns, lead.key))
         self.waiting -= 1
 
+    def held(self, *, test: bool) -> int:
+        """How many leads of a kind wait. Tests are counted apart: they must not keep real ones out."""
+        return len(self.tests) if test else self.waiting
+
     def _queue(self, lead: Lead) -> SortedList:
         if lead.excluded or lead.prefers:
             return self._restricted

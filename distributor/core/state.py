@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Struct
 from distributor.core.deadlines import Deadlines
 from distributor.core.ledger import Ledger
 from distributor.core.pool import OWNER_HOLD_SECONDS, Pool
+from distributor.domain.faults import InvariantBroken
 from distributor.domain.floor import Floor, PoolPlan
 from distributor.domain.lead import Lead, LeadState
 from distributor.domain.rep import Rep
@@ -260,7 +261,10 @@ class State:
         )
 
     def restore(self, head: bytes, leads: Iterable[Lead]) -> None:
-        """Take a snapshot back: everything derived (pools, deadlines, indexes) is built anew."""
+        """Take a snapshot back: everything derived (pools, deadlines, indexes) is built anew.
+
+        Raises ``InvariantBroken`` when these are not the leads that the head counts.
+        """
         was = msgspec.msgpack.decode(head, type=Head)
         self.now_ns, self.epoch, self.salt = was.now_ns, was.epoch, was.salt
         self.reps = {rep.id: rep for rep in was.reps}
@@ -285,6 +289,14 @@ class State:
                 self.deadlines.set(due_ns, "rep", rep.id)
         self.ledger.received = was.received
         self.ledger.counts = was.counts
+        self._check_open()
+
+    def _check_open(self) -> None:
+        found = Counter(lead.state for lead in self.leads.values())
+        for state, count in self.ledger.counts.items():
+            if state != "closed" and found[state] != count:
+                message = f"it counts {count} {state} leads and has {found[state]}"
+                raise InvariantBroken(message)
 
     def _take_back(self, lead: Lead) -> None:
         self.leads[lead.key] = lead

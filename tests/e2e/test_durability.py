@@ -185,12 +185,15 @@ def test_five_kills_under_load_lose_nothing_and_assign_nothing_twice(tmp_path, b
 def test_the_will_says_offline_after_a_kill(daemon, bus):
     with Peer(bus.port, "leads/daemon/status") as peer:
         status = "leads/daemon/status"
-        assert peer.wait(status)["state"] == "online"
+        online = peer.wait(status)
+        assert online["state"] == "online"
         assert peer.came[0].retain
 
         daemon.kill()
 
-        assert peer.wait(status, lambda m: m["state"] == "offline")["version"]
+        gone = peer.wait(status, lambda m: m["state"] == "offline")
+        assert gone["version"]
+        assert gone["at"] >= online["at"], "who ignores what is older heeds the will"
         with Peer(bus.port, status) as later:
             assert later.wait_message(status).retain
             assert later.came[0].json["state"] == "offline"

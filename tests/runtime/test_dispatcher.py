@@ -11,6 +11,7 @@ import pytest
 from distributor.core.engine import Engine
 from distributor.domain.decisions import (
     Assigned,
+    DeadLettered,
     Decision,
     EventRecorded,
     LeadAccepted,
@@ -23,6 +24,7 @@ from distributor.domain.events import (
     LeadReceived,
     PresenceReported,
     Ticked,
+    Undecodable,
 )
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
 from distributor.domain.journal import Batch, CommitStats, Found, SnapshotImage
@@ -571,3 +573,21 @@ async def test_a_vendors_repeat_after_the_closed_lead_left_memory_is_a_duplicate
     (answer,) = await loop.give(lead("1"))
     assert isinstance(answer, LeadDuplicate)
     assert answer.lead_key == key
+
+
+async def test_the_dead_letters_of_refused_events_are_kept_like_any_other(loop: Loop) -> None:
+    """As entries of the journal they are stored, counted and published once."""
+    stranger = LeadEvent("e1", "dialer", "contacted", lead_key="NOSUCH")
+    letter = Undecodable("leads/dialer/event", "no lead", b"{}")
+    asked: list[Any] = []
+
+    def letters(answers: Any) -> list[Undecodable]:
+        asked.append([answer.outcome for answer in answers])
+        return [letter]
+
+    await asyncio.wait_for(loop.submit(stranger, letters=letters), 5)
+
+    assert asked == [["rejected"]]
+    kept = [entry for entry in loop.journal.entries if entry.event == letter]
+    assert [type(decision) for decision in kept[0].decisions] == [DeadLettered]
+    assert len(kept) == 1
