@@ -16,7 +16,7 @@ from distributor.app.web import WebSide
 from distributor.delivery.messages import Routes, compose, rfc3339
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import DeliveryFailed, Event, FloorChanged, Started, TargetChanged
-from distributor.errors import StoreFailed
+from distributor.errors import BadConfig, StoreFailed
 from distributor.intake.directory import Directory
 from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
@@ -45,7 +45,8 @@ FLUSH_SECONDS = 2.0
 
 
 class Daemon:
-    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``."""
+    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``.
+    ``start`` is ``recover``, which may be cancelled, and ``open``."""
 
     engine: Engine
     store: SQLiteStore
@@ -70,26 +71,35 @@ class Daemon:
     # -- start ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover, open the ways out, then the ways in. Raises ``StoreFailed``, ``BadConfig`` (a
-        template, a port in use) before anything was taken in."""
+        """Recover, open the ways out, then the ways in."""
+        await self.recover()
+        await self.open()
+
+    async def recover(self) -> None:
+        """Take the store and come to where its last commit was. Raises ``StoreFailed``."""
         store = self.settings.store
         self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
         try:
-            await self._recover()
+            self.recovered = await recover(self.store, Policies())
+            self.engine = self.recovered.engine
+            self.engine.resume()
+        except BaseException:
+            await self.abandon()
+            raise
+
+    async def open(self) -> None:
+        """Open the ways out, then the ways in. Raises ``BadConfig`` (a template), ``Unavailable``
+        (a port in use) before anything was taken in."""
+        try:
             self._observe()
             await self._open_exits()
             self._dispatch()
             await self._abandon_strangers()
             await self._open_entrances()
         except BaseException:
-            await self._abandon()
+            await self.abandon()
             raise
         log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
-
-    async def _recover(self) -> None:
-        self.recovered = await recover(self.store, Policies())
-        self.engine = self.recovered.engine
-        self.engine.resume()
 
     def _observe(self) -> None:
         settings = self.settings
@@ -276,12 +286,19 @@ class Daemon:
 
     async def take_settings(self, settings: Settings) -> None:
         """Put new settings in force; they were checked as a whole."""
+        if self.dialers is not None:
+            try:
+                self.dialers.take_secrets(settings.dialers)
+            except BadConfig as error:
+                self.refuse_settings(error.problems)
+                return
         self.settings = settings
         self._directory = _directory(settings)
         self._routes = _routes(settings)
         if self.metrics.per_rep != settings.metrics.per_rep:
             self.metrics.per_rep = settings.metrics.per_rep
             self.exposition = Exposition(self.metrics, self._census)
+        self.metrics.meet(vendor.id for vendor in settings.vendors)
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor
@@ -302,7 +319,7 @@ class Daemon:
         try:
             await self._wind_down()
         finally:
-            await self._abandon()
+            await self.abandon()
         log.info("stopped")
 
     async def _wind_down(self) -> None:
@@ -339,7 +356,8 @@ class Daemon:
             senders.append(self.dialers.stop(FLUSH_SECONDS + 1.0))
         await asyncio.gather(*senders, return_exceptions=True)
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
+        """End every service as it stands and give the store free."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -348,7 +366,8 @@ class Daemon:
 
 def _directory(settings: Settings) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
-    return Directory((rep.id for rep in settings.reps), vendors)
+    forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
+    return Directory((rep.id for rep in settings.reps), vendors, forms)
 
 
 def _routes(settings: Settings) -> Routes:
