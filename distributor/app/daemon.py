@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,7 +17,7 @@ from distributor.app.web import WebSide
 from distributor.delivery.messages import Routes, compose, rfc3339
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import DeliveryFailed, Event, FloorChanged, Started, TargetChanged
-from distributor.errors import StoreFailed
+from distributor.errors import BadConfig, StoreFailed
 from distributor.intake.directory import Directory
 from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
@@ -31,7 +32,7 @@ from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
     from distributor.core.engine import Engine
     from distributor.domain.decisions import Decision
@@ -45,7 +46,8 @@ FLUSH_SECONDS = 2.0
 
 
 class Daemon:
-    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``."""
+    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``.
+    ``start`` is ``recover``, which may be cancelled, and ``open``."""
 
     engine: Engine
     store: SQLiteStore
@@ -70,33 +72,37 @@ class Daemon:
     # -- start ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover, open the ways out, then the ways in. Raises ``StoreFailed``, ``BadConfig`` (a
-        template, a port in use) before anything was taken in."""
-        try:
-            await self._start()
-        except Exception as error:
-            log.error("start_failed", error=str(error) or repr(error))
-            raise
-        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
+        """Recover, open the ways out, then the ways in."""
+        await self.recover()
+        await self.open()
 
-    async def _start(self) -> None:
+    async def recover(self) -> None:
+        """Take the store and come to where its last commit was. Raises ``StoreFailed``."""
         store = self.settings.store
-        self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
-        try:
-            await self._recover()
-            self._observe()
-            await self._open_exits()
-            self._dispatch()
-            await self._abandon_strangers()
-            await self._open_entrances()
-        except BaseException:
-            await self._abandon()
-            raise
+        with _told("start_failed"):
+            self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
+            try:
+                self.recovered = await recover(self.store, Policies())
+                self.engine = self.recovered.engine
+                self.engine.resume()
+            except BaseException:
+                await self.abandon()
+                raise
 
-    async def _recover(self) -> None:
-        self.recovered = await recover(self.store, Policies())
-        self.engine = self.recovered.engine
-        self.engine.resume()
+    async def open(self) -> None:
+        """Open the ways out, then the ways in. Raises ``BadConfig`` (a template), ``Unavailable``
+        (a port in use) before anything was taken in."""
+        with _told("start_failed"):
+            try:
+                self._observe()
+                await self._open_exits()
+                self._dispatch()
+                await self._abandon_strangers()
+                await self._open_entrances()
+            except BaseException:
+                await self.abandon()
+                raise
+        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
 
     def _observe(self) -> None:
         settings = self.settings
@@ -292,12 +298,19 @@ class Daemon:
 
     async def take_settings(self, settings: Settings) -> None:
         """Put new settings in force; they were checked as a whole."""
+        if self.dialers is not None:
+            try:
+                self.dialers.take_secrets(settings.dialers)
+            except BadConfig as error:
+                self.refuse_settings(error.problems)
+                return
         self.settings = settings
         self._directory = _directory(settings)
         self._routes = _routes(settings)
         if self.metrics.per_rep != settings.metrics.per_rep:
             self.metrics.per_rep = settings.metrics.per_rep
             self.exposition = Exposition(self.metrics, self._census)
+        self.metrics.meet(vendor.id for vendor in settings.vendors)
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor
@@ -316,12 +329,10 @@ class Daemon:
         """Close the inlet, commit what was taken in, send what is committed, say goodbye. Raises
         ``StoreFailed`` when the last commit fails; the store is free in any case."""
         try:
-            await self._wind_down()
-        except Exception as error:
-            log.error("stop_failed", error=str(error) or repr(error))
-            raise
+            with _told("stop_failed"):
+                await self._wind_down()
         finally:
-            await self._abandon()
+            await self.abandon()
         log.info("stopped")
 
     async def _wind_down(self) -> None:
@@ -358,16 +369,28 @@ class Daemon:
             senders.append(self.dialers.stop(FLUSH_SECONDS + 1.0))
         await asyncio.gather(*senders, return_exceptions=True)
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
+        """End every service as it stands and give the store free."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
 
 
+@contextmanager
+def _told(event: str) -> Iterator[None]:
+    """What fails here ends the process: the log says why, beside the line on standard error."""
+    try:
+        yield
+    except Exception as error:
+        log.error(event, error=str(error) or repr(error))
+        raise
+
+
 def _directory(settings: Settings) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
-    return Directory((rep.id for rep in settings.reps), vendors)
+    forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
+    return Directory((rep.id for rep in settings.reps), vendors, forms)
 
 
 def _routes(settings: Settings) -> Routes:

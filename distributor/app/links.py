@@ -9,8 +9,10 @@ import structlog
 from msgspec.structs import asdict
 
 from distributor import __version__
+from distributor.delivery.checking import secret_of
 from distributor.delivery.messages import DaemonStatus, encode, rfc3339
 from distributor.delivery.mqtt_sender import MqttSender
+from distributor.delivery.templates import compile_plan
 from distributor.delivery.webhook import WebhookSender
 from distributor.errors import Unavailable
 from distributor.intake.mqtt_intake import MqttIntake
@@ -18,10 +20,9 @@ from distributor.mqtt import LastWill, MqttLink
 from distributor.mqtt import MqttSettings as LinkSettings
 from distributor.mqtt.values import TlsFiles
 from distributor.runtime.clock import jitter
-from distributor.settings import read_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from typing import Any, Literal
 
     from distributor.app.daemon import Daemon
@@ -150,21 +151,24 @@ class DialerSide:
                     self._outbox.lanes(plan.id),
                     self._clock.now_ns,
                     random=jitter,
-                    secret=_secret(plan),
+                    secret=secret_of(plan),
                     on_target=self._mark,
                 )
             )
         return [sender.run() for sender in self.senders]
 
+    def take_secrets(self, plans: Sequence[WebhookPlan]) -> None:
+        """Read the secrets again: their files may have changed. Raises ``BadConfig``, and takes
+        none, where one cannot be read or does not fit its templates."""
+        secrets = {plan.id: secret_of(plan) for plan in plans}
+        for plan in plans:
+            compile_plan(plan, secrets[plan.id])
+        for sender in self.senders:
+            sender.secret = secrets[sender.plan.id]
+
     async def stop(self, seconds: float) -> None:
         """Finish what is under way, at most so long."""
         await asyncio.gather(*(sender.stop(seconds) for sender in self.senders))
-
-
-def _secret(plan: WebhookPlan) -> str:
-    if plan.secret_file is None and plan.secret_env is None:
-        return ""
-    return read_secret(plan.secret_file, plan.secret_env)
 
 
 def link_settings(settings: MqttSettings) -> LinkSettings:

@@ -35,7 +35,8 @@ class WebhookSender:
     """A service for one dialer. Raises BadConfig when a template of the plan cannot work.
 
     ``random`` gives numbers from 0 to 1 for the jitter. ``on_target`` is told ``True`` when ``run``
-    begins, because an earlier process may have left the target marked as down.
+    begins, because an earlier process may have left the target marked as down. ``secret`` may be set
+    anew at any time: the next request has it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class WebhookSender:
         self._lanes = lanes
         self._now_ns = now_ns
         self._random = random
-        self._secret = secret
+        self.secret = secret
         self._on_target = on_target
         self._clock = clock
         self._breaker = Breaker(plan.breaker_failures, plan.breaker_seconds)
@@ -195,7 +196,7 @@ class WebhookSender:
         message = item.message
         call = self._calls.assign if message.kind == "assign" else self._calls.revoke
         assert call is not None
-        names = context(message.payload, self._secret)
+        names = context(message.payload, self.secret)
         return call.request(message.payload, names, f"{message.message_id}:{message.kind}")
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
@@ -230,7 +231,7 @@ class WebhookSender:
         item.uncertain = True
         assert self._calls.lookup is not None
         message = item.message
-        names = context(message.payload, self._secret)
+        names = context(message.payload, self.secret)
         try:
             request = self._calls.lookup.request(b"", names, f"{message.message_id}:lookup")
         except CannotRender as error:
@@ -340,8 +341,8 @@ class WebhookSender:
 
     def _line(self, text: str) -> str:
         """One line for people, without the secret."""
-        if self._secret:
-            text = text.replace(self._secret, "***")
+        if self.secret:
+            text = text.replace(self.secret, "***")
         return " ".join(text.split())[:_MAX_ERROR_CHARACTERS]
 
 

@@ -14,7 +14,7 @@ from distributor.domain.ids import is_name
 from distributor.domain.messages import Outgoing
 from distributor.intake.decode import decode_leads
 from distributor.intake.decode_events import Invalid, decode_events, decode_presence
-from distributor.intake.directory import Directory
+from distributor.intake.directory import Directory, unknown
 from distributor.intake.frame import (
     Unreadable,
     dead_letter,
@@ -198,8 +198,7 @@ class MqttIntake:
     ) -> Read:
         defaults = self._directory().vendor(vendor) if is_name(vendor) else None
         if defaults is None:
-            reason = f"vendor: {vendor[:64]} is not known; add it to [[vendors]]"
-            return [dead_letter(topic, reason, payload)], None, None
+            return [dead_letter(topic, unknown("vendor", vendor), payload)], None, None
         leads = decode_leads(vendor, payload, "mqtt", self._now_ns(), defaults)
         if isinstance(leads, Unreadable):
             return [dead_letter(topic, leads.reason, payload)], None, None
@@ -210,6 +209,12 @@ class MqttIntake:
         return leads, lambda answers: self._result(answers, array, addresses), None
 
     def _presence(self, topic: str, rep: str, payload: bytes, *, retained: bool) -> Read:
+        if not payload:
+            return (
+                [],
+                None,
+                None,
+            )  # how a retained presence is cleared; it says nothing about the rep
         if not self._directory().knows_rep(rep):
             return [_unknown_rep(topic, rep, payload)], None, None
         presence = decode_presence(payload, rep, f"rep:{rep}", self._now_ns())
@@ -284,7 +289,7 @@ def _refused_items(answers: Answers, topic: str, payload: bytes) -> list[Undecod
 
 
 def _unknown_rep(topic: str, rep: str, payload: bytes) -> Undecodable:
-    return dead_letter(topic, f"rep: {rep[:64]} is not known; add it to [[reps]]", payload)
+    return dead_letter(topic, unknown("rep", rep), payload)
 
 
 def _key_of(answer: object) -> str:

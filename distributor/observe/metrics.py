@@ -83,8 +83,7 @@ class Metrics:
         self._held: dict[str, tuple[str, int]] = {}
         self._handlers = self._make_handlers()
         self._create_fixed(revision)
-        for vendor in vendors:
-            self._meet(vendor)
+        self.meet(vendors)
         self.take_floor(floor)
 
     @staticmethod
@@ -163,6 +162,12 @@ class Metrics:
         family = self.families[name]
         for labels in product(*values):
             family.create(labels)
+
+    def meet(self, vendors: Iterable[str]) -> None:
+        """Make the series of new vendors at 0."""
+        for vendor in vendors:
+            if vendor not in self._vendors:
+                self._meet(vendor)
 
     def _meet(self, vendor: str) -> None:
         """Make the series of a vendor at 0. Past the most that are made ahead, a vendor's series begin

@@ -347,18 +347,28 @@ class Dispatcher:
         self._committing.add_done_callback(lambda _: self.inbox.wake())
 
     async def _commit(self, batch: Batch, decided: _Decided, image: SnapshotImage | None) -> None:
+        stats = None
         if decided.entries or decided.outgoing or decided.settlements:
             stats = await self.journal.append(batch, expect=self._seq, epoch=self._epoch)
             self._seq += len(decided.entries)
             self.hooks.send(decided.outgoing)
-            self.hooks.committed(decided.entries, stats)
         for submission, answers in decided.answered:
             if submission.done is not None:
                 submission.done(answers)
-            if submission.channel is not None:
-                self.hooks.acked(submission.channel, perf_counter() - submission.received)
         if image is not None:
             self._keep(image)
+        self._observe(decided, stats)
+
+    def _observe(self, decided: _Decided, stats: CommitStats | None) -> None:
+        """Let it be counted. All that matters is done: what fails here is told and costs figures."""
+        try:
+            for submission, _ in decided.answered:
+                if submission.channel is not None:
+                    self.hooks.acked(submission.channel, perf_counter() - submission.received)
+            if stats is not None:
+                self.hooks.committed(decided.entries, stats)
+        except Exception:
+            log.exception("not_counted", entries=len(decided.entries))
 
     async def _committed(self) -> None:
         """Wait for the batch that is being written. Raises what made it fail."""

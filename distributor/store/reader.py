@@ -101,8 +101,9 @@ class StoreReader:
         return await loop.run_in_executor(self._thread, partial(question, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait for what is under way, and close."""
-        self._thread.shutdown()
+        """Break off what is under way, and close."""
+        self._connection.interrupt()
+        self._thread.shutdown(cancel_futures=True)
         self._connection.close()
 
     # Leads

@@ -21,7 +21,7 @@ from distributor.app.policies import Policies
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.ids import NANOSECONDS
-from distributor.errors import BadConfig, StoreFailed
+from distributor.errors import StoreFailed, Unavailable
 from distributor.intake.mqtt_intake import MqttIntake
 from distributor.runtime.clock import Clock, entropy
 from distributor.store.sqlite import SQLiteStore
@@ -300,8 +300,40 @@ async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
     other.mkdir()
     for _ in range(2):  # the second try finds the store free
         refused = Daemon(settings(other, http={"port": first.web.port}))
-        with pytest.raises(BadConfig, match=r"http\.port"):
+        with pytest.raises(Unavailable, match=r"http\.port: cannot listen .* free it or choose"):
             await refused.start()
+
+
+async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
+    tmp_path, open_daemon, connect
+):
+    daemon = await open_daemon(vendors=[{"id": "acme"}])
+    await daemon.take_settings(settings(tmp_path, vendors=[{"id": "acme"}, {"id": "bolt"}]))
+    text = await connect(daemon).ask("GET", "/metrics")
+    series = [line for line in text.splitlines() if 'vendor="bolt"' in line]
+    assert any(
+        line.startswith("distributor_leads_received_total{") and line.endswith(" 0.0")
+        for line in series
+    ), series
+
+
+async def test_a_dialer_s_new_secret_is_taken_with_the_settings(tmp_path, open_daemon):
+    secret = tmp_path / "secret"
+    secret.write_text("old")
+    call = {"url": "http://127.0.0.1:9/", "headers": {"X-Key": "{{ secret }}"}}
+    dialers = [{"id": "cloud", "secret_file": str(secret), "assign": call}]
+    daemon = await open_daemon(dialers=dialers)
+    (sender,) = daemon.dialers.senders
+
+    secret.write_text("new")
+    await daemon.take_settings(settings(tmp_path, dialers=dialers))
+    assert sender.secret == "new"
+
+    taken = settings(tmp_path, dialers=dialers, reps=[{"id": "zoe"}])
+    secret.write_text("two\nlines")  # no header can carry it
+    await daemon.take_settings(taken)
+    assert sender.secret == "new"
+    assert len(daemon.reps()) == 3, "refused as a whole"
 
 
 async def test_two_daemons_do_not_share_a_store(tmp_path, open_daemon):

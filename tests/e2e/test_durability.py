@@ -438,7 +438,8 @@ def test_a_second_daemon_on_the_same_store_refuses(daemon, tmp_path):
     assert daemon.api.post("/v1/leads/acme", lead())["outcome"] == "accepted"
 
 
-def test_a_port_in_use_is_one_line_and_exit_2(daemon, tmp_path):
+def test_a_port_in_use_is_one_line_and_exit_1(daemon, tmp_path):
+    """Not 2: whoever starts processes must try again, the port may be free by then."""
     other = DaemonProcess(tmp_path / "other")
     other.config.write_text(
         other.config.read_text().replace(f"port = {other.api.port}", f"port = {daemon.api.port}")
@@ -446,7 +447,7 @@ def test_a_port_in_use_is_one_line_and_exit_2(daemon, tmp_path):
     try:
         other.spawn()
 
-        assert other.wait() == 2
+        assert other.wait() == 1
         assert "http.port" in other.errors()
         assert len(other.errors().splitlines()) == 1
     finally:

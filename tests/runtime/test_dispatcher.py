@@ -194,7 +194,26 @@ async def test_nobody_is_told_before_the_append_returns(loop):
     (answer,) = await answered
     assert isinstance(answer, LeadAccepted)
     assert [one.id for one in loop.sent] == [41]
-    assert loop.told[len(before) :] == [("committed", 1), ("done", 1), ("acked", "http")]
+    assert loop.told[len(before) :] == [("done", 1), ("acked", "http"), ("committed", 1)]
+
+
+@pytest.mark.parametrize("hook", ["committed", "acked"])
+async def test_figures_that_fail_end_nothing_and_are_told(loop, monkeypatch, capsys, hook):
+    """What is on disk is answered and sent, whatever becomes of its metrics and log lines."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    loop.composing = lambda _: [message()]
+    monkeypatch.setattr(loop.dispatcher.hooks, hook, broken)
+
+    for name in ("1", "2"):
+        (answer,) = await loop.submit(lead(name), channel="http")
+        assert isinstance(answer, LeadAccepted)
+
+    assert len(loop.sent) == 2
+    assert not loop.task.done()
+    assert "not_counted" in capsys.readouterr().out
 
 
 async def test_what_arrives_during_a_commit_is_the_next_batch(loop):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 
 import msgspec
 import pytest
@@ -485,3 +487,19 @@ async def test_every_action_without_an_id_of_its_own_is_in_the_export(store, rea
     actions = [b.event(seq, "") for seq in range(1, 5)]
     await store.append(Batch(actions), expect=0, epoch=store.epoch)
     assert len(list(reader.export("events"))) == 4
+
+
+async def test_closing_breaks_off_a_long_question_and_does_not_hold_up_the_loop(store):
+    begun = threading.Event()
+    reader = StoreReader(store.path)
+    reader._connection.create_function("begun", 0, begun.set)
+    endless = (
+        "WITH RECURSIVE c(x) AS (SELECT begun() UNION ALL SELECT 1 FROM c) SELECT count(*) FROM c"
+    )
+    asked = asyncio.create_task(reader.ask(reader._rows, endless))
+    await asyncio.to_thread(begun.wait)
+
+    await asyncio.to_thread(reader.close)
+
+    with pytest.raises(StoreFailed, match="interrupted"):
+        await asked
