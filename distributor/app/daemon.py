@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
 
     from distributor.core.engine import Engine
+    from distributor.delivery.lanes import Item
     from distributor.domain.decisions import Decision
     from distributor.domain.journal import CommitStats, Entry
-    from distributor.domain.messages import Outgoing
+    from distributor.domain.messages import Outgoing, Settlement
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +122,7 @@ class Daemon:
             self.clock.now_ns,
             on_settlement=lambda: self.dispatcher.settle_soon(),
             on_result=self.metrics.delivered,
-            on_dead=self._given_up,
+            on_given_up=self._given_up,
         )
         self.metrics.targets(targets)
         for dialer in self.settings.dialers:
@@ -209,18 +210,26 @@ class Daemon:
             if target in self.outbox.targets:
                 continue
             reason = f"dialer {target} is no longer configured"
-            messages = await self.outbox.abandon(target, reason)
-            log.error("outbox_abandoned", target=target, messages=len(messages), reason=reason)
-            for message in messages:
+            given_up = await self.outbox.abandon(target, reason)
+            log.error("outbox_abandoned", target=target, messages=len(given_up), reason=reason)
+            for message, settlement in given_up:
+                events = []
                 if message.kind == "assign":
-                    failed = DeliveryFailed(message.message_id, reason, hold=False)
-                    self.inbox.push(Submission([failed]))
+                    events.append(DeliveryFailed(message.message_id, reason, hold=False))
+                self.inbox.push(Submission(events, settlement=settlement))
 
-    def _given_up(self, message: Outgoing, error: str) -> None:
-        """A dialer refused an assignment for good: a human decides about the lead."""
-        if message.kind == "assign" and self.inbox.open:
-            failed = DeliveryFailed(message.message_id, f"{message.target}: {error}", hold=True)
-            self.inbox.push(Submission([failed]))
+    def _given_up(self, item: Item, settlement: Settlement) -> bool:
+        """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides
+        about the lead. Also while we stop: the last commit takes it along."""
+        message = item.message
+        if message.kind != "assign":
+            return False
+        doubtful = settlement.result == "in_doubt" or not item.untaken
+        may_have_it = "may have it all the same, ask there first: " if doubtful else ""
+        reason = f"{message.target}: {may_have_it}{settlement.error}"
+        failed = DeliveryFailed(message.message_id, reason, hold=True, doubtful=doubtful)
+        self.inbox.push(Submission([failed], settlement=settlement))
+        return True
 
     # -- what the loop hands on ----------------------------------------------------------------
 

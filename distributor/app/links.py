@@ -75,9 +75,10 @@ class BrokerSide:
         return self.link.problem
 
     def totals(self) -> dict[str, int]:
-        """What the link and the intake have counted (event -> total)."""
+        """What the link, the intake and the sender have counted (event -> total)."""
         counted: dict[str, int] = asdict(self.link.counters)
         counted["ignored_response_topics"] = self.intake.ignored_response_topics
+        counted["unheard_assignments"] = self.sender.no_subscriber.get("assign", 0)
         return counted
 
     def _will(self) -> LastWill:

@@ -41,6 +41,7 @@ class Leases:
         revoke: bool = True,
         numbers: dict[str, float] | None = None,
         by: str = "",
+        untaken: bool = False,
     ) -> None:
         """End a live assignment. The policy hears of it when the lead was not contacted."""
         core = self._core
@@ -61,6 +62,7 @@ class Leases:
                 numbers=numbers or {},
                 by=by,
                 dialer=lead.dialer,
+                untaken=untaken,
             )
         )
         policy = core.policy_of(lead)

@@ -164,7 +164,8 @@ class WebhookSender:
 
     def _needless(self, item: Item) -> bool:
         """Settle what need not be sent: a revocation that the dialer has no request for, and an
-        assignment that was revoked before it was taken (with its revocation, if it never left)."""
+        assignment that was revoked before it was taken (with its revocation, if the dialer certainly
+        does not have it)."""
         lanes = self._lanes
         if item.message.kind == "revoke" and self._calls.revoke is None:
             lanes.done(item)
@@ -173,7 +174,7 @@ class WebhookSender:
         if revocation is None:
             return False
         lanes.done(item)
-        if not item.loaded and not item.attempts:
+        if item.untaken:
             lanes.done(revocation)
         return True
 
@@ -182,6 +183,7 @@ class WebhookSender:
         try:
             request = self._request(item)
         except CannotRender as error:
+            item.refusals += 1
             self._give_up(item, str(error))
             return
         trial = self._breaker.enter(now)
@@ -214,7 +216,7 @@ class WebhookSender:
                 answer = await self._send(request)
         except asyncio.CancelledError:
             if item.message.kind == "assign" and self.plan.unknown_outcome == "hold":
-                self._lanes.in_doubt(item, "stopped before the answer came")
+                self._doubt(item, "stopped before the answer came")
             else:
                 self._lanes.put_back([item])
             raise
@@ -302,8 +304,7 @@ class WebhookSender:
                 return
         elif answer.outcome == "unknown" and item.message.kind == "assign":
             if self.plan.unknown_outcome == "hold":
-                self._log.warning("delivery_in_doubt", **self._about(item, error))
-                self._lanes.in_doubt(item, error)
+                self._doubt(item, error)
                 return
             item.uncertain = True
         pause = max(self._backoff(item.attempts), answer.pause_seconds)
@@ -319,7 +320,15 @@ class WebhookSender:
     def _give_up(self, item: Item, error: str) -> None:
         error = self._line(error)
         self._log.error("delivery_given_up", **self._about(item, error))
+        assign = item.message.kind == "assign"
+        revocation = self._lanes.revocation_of(item) if assign else None
         self._lanes.dead(item, error)
+        if revocation is not None and item.untaken:
+            self._lanes.done(revocation)  # the dialer would refuse that, too
+
+    def _doubt(self, item: Item, error: str) -> None:
+        self._log.warning("delivery_in_doubt", **self._about(item, error))
+        self._lanes.in_doubt(item, error)
 
     def _mark(self, up: bool, reason: str) -> None:
         if self._up is up:

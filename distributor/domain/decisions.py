@@ -152,6 +152,7 @@ class AssignmentEnded(
 
     ``blame``: whether the end says something about the rep. ``excluded``: the rep is not asked again
     for this lead. The lead goes back to the pool unless ``cause`` is ``closed`` or ``parked``.
+    ``untaken``: its dialer never had it and is not told, whoever else is.
     """
 
     lead_key: str
@@ -166,6 +167,7 @@ class AssignmentEnded(
     numbers: dict[str, float] = {}
     by: str = ""
     dialer: str = ""
+    untaken: bool = False
 
 
 class DeliveryAccepted(

@@ -143,7 +143,9 @@ _INTAKE = (
         "peer event",
         "events",
         "What happened on the link to the peer, as the link counts it (stale_acks: acknowledgements "
-        "not sent because their connection was gone; the broker repeats those messages).",
+        "not sent because their connection was gone; the broker repeats those messages; "
+        "refused_publishes: messages on topics that the broker forbids us; unheard_assignments: "
+        "assignments that no dialer was subscribed to).",
     ),
     _counter(
         "peer_reconnects_total", "peer", "connections", "Connections made again after a loss."

@@ -141,11 +141,15 @@ class Dispatcher:
         await self._last_words()
 
     async def round(self) -> None:
-        """Commit what is due and the settlements, and wait for it. For use after ``run``."""
-        decided = await self._decide_next()
-        await self._committed()
-        self._begin_commit(decided)
-        await self._committed()
+        """Commit what is queued, what is due and the settlements, and wait for it. For use after
+        ``run``."""
+        while True:
+            decided = await self._decide_next()
+            await self._committed()
+            self._begin_commit(decided)
+            await self._committed()
+            if not self.inbox.events:
+                break
 
     def stop(self) -> None:
         """Take nothing more in, commit what is here, and end."""
@@ -263,6 +267,8 @@ class Dispatcher:
             if submission.letters is not None:
                 for letter in submission.letters(answers):
                     self._handle(letter, now_ns, decided)
+            if submission.settlement is not None:
+                decided.settlements.append(submission.settlement)
             decided.answered.append((submission, answers))
 
     def _answer(

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from distributor.domain.decisions import Decision
 from distributor.domain.events import Channel, Event, Undecodable
-from distributor.domain.messages import Outgoing
+from distributor.domain.messages import Outgoing, Settlement
 
 Answers = Sequence[Decision]
 """The first decision of each event of a submission, in their order."""
@@ -22,10 +22,11 @@ class Submission:
     message); an empty array has no events and is answered all the same. ``letters`` makes the dead
     letters of those that were refused, where nobody is answered (None: somebody is). ``done`` is called
     on the loop once they are on disk; it must not raise. ``channel``: the way in, where somebody outside
-    waits for an answer.
+    waits for an answer. ``settlement``: of the outbox message that the events are about, in the same
+    transaction.
     """
 
-    __slots__ = ("channel", "done", "events", "letters", "received", "reply")
+    __slots__ = ("channel", "done", "events", "letters", "received", "reply", "settlement")
 
     def __init__(
         self,
@@ -35,12 +36,14 @@ class Submission:
         letters: Callable[[Answers], list[Undecodable]] | None = None,
         done: Callable[[Answers], None] | None = None,
         channel: Channel | None = None,
+        settlement: Settlement | None = None,
     ) -> None:
         self.events = events
         self.reply = reply
         self.letters = letters
         self.done = done
         self.channel = channel
+        self.settlement = settlement
         self.received = perf_counter()
 
 

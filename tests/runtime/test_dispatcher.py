@@ -18,6 +18,7 @@ from distributor.domain.decisions import (
     LeadDuplicate,
 )
 from distributor.domain.events import (
+    DeliveryFailed,
     Event,
     FloorChanged,
     LeadEvent,
@@ -321,6 +322,34 @@ async def test_settlements_are_written_soon_though_nothing_else_happens(loop):
     written = [one.id for batch in loop.journal.batches[batches:] for one in batch.settlements]
     assert written == [7]
     assert list(loop.journal.batches[batches].entries) == []
+
+
+async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlement(loop):
+    """However much is queued before it: a crash never leaves one without the other."""
+    batches = len(loop.journal.batches)
+    for number in range(2 * BATCH_EVENTS):
+        loop.submit(PresenceReported("ana", "ready", "rep:ana", event_id=f"p{number}"))
+    failed = DeliveryFailed("T3ST1-1", "refused", hold=True)
+
+    await asyncio.wait_for(loop.submit(failed, settlement=Settlement(7, "dead")), 5)
+
+    for batch in loop.journal.batches[batches:]:
+        events = [entry.event for entry in batch.entries]
+        assert (failed in events) == ([one.id for one in batch.settlements] == [7])
+    assert len(loop.journal.batches) > batches + 1
+
+
+async def test_the_last_round_takes_all_that_is_queued(loop):
+    loop.dispatcher.stop()
+    await asyncio.wait_for(asyncio.wait({loop.task}), 5)
+    count = len(loop.journal.entries)
+    for number in range(2 * BATCH_EVENTS):
+        failed = DeliveryFailed(f"T3ST{number}-1", "refused", hold=True)
+        loop.submit(failed, settlement=Settlement(number, "dead"))
+
+    await asyncio.wait_for(loop.dispatcher.round(), 5)
+
+    assert len(loop.journal.entries) == count + 2 * BATCH_EVENTS
 
 
 async def test_an_idle_wake_up_writes_nothing(loop):
