@@ -280,11 +280,9 @@ class Dispatcher:
         decided: _Decided,
         submission: Submission,
     ) -> Decision:
-        mark = None
-        if isinstance(event, LeadEvent | PresenceReported) and event.event_id:
-            mark = (event.source, event.event_id)
-            if mark in seen:
-                return _answered(event, "duplicate", "this event_id was recorded before")
+        mark = _mark_of(event)
+        if mark is not None and mark in seen:
+            return _answered(event, "duplicate", "this event_id was recorded before")
         reason = self._quarantine.reason(event) if self._quarantine is not None else ""
         if reason:
             if submission.letters is None:
@@ -296,9 +294,8 @@ class Dispatcher:
         refused = isinstance(answer, EventRecorded) and answer.outcome == "rejected"
         if mark is not None and not refused:
             seen.add(mark)
-            decided.event_ids.add(
-                mark
-            )  # what was refused may be mended and sent again under its id
+            # What was refused may be mended and sent again under its id.
+            decided.event_ids.add(mark)
         return answer
 
     def _refuse(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> Decision:
@@ -413,6 +410,14 @@ def _key_of(event: Event) -> str:
     if isinstance(event, LeadEvent):
         return event.lead_key or event.assignment_id.rpartition("-")[0]
     return event.lead_key if isinstance(event, SupervisorActed) else ""
+
+
+def _mark_of(event: Event) -> tuple[str, str] | None:
+    """What a repeat of this event would be known by; None where it has no id of its own."""
+    kind = type(event)  # most are leads: no union is built for them
+    if kind is LeadReceived or not isinstance(event, LeadEvent | PresenceReported):
+        return None
+    return (event.source, event.event_id) if event.event_id else None
 
 
 def _informed(event: Event, found: Found) -> Event:
