@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import gzip
 import io
 import os
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,10 @@ def recorded(path: Path) -> Recorded:
     since: dict[str, datetime] = {}
     waits: dict[str, float] = {}
     for row in csv.DictReader(io.StringIO(lines, newline="")):
-        lead, at = row["lead"], datetime.fromisoformat(row["ts"])
+        try:
+            lead, at = row["lead"], datetime.fromisoformat(row["ts"])
+        except ValueError:
+            continue  # the replay counts it
         if row["rep"]:
             reps.add(row["rep"])
         if row["event"] == "lead_in":
@@ -98,16 +103,24 @@ def _replay(path: Path, time_scale: float, folder: str | None) -> Summary:
     """One replay on a broker of its own; what it shows goes to standard error."""
     options: dict[str, Any] = {"seconds": None, "rate": None, "reps": None}
     plan = make_plan(argparse.Namespace(trace=path, time_scale=time_scale, **options))
-    with tempfile.TemporaryDirectory(dir=folder) as there:
-        with Mosquitto(Path(there) / "broker", durable=False) as broker:
-            before = os.environ.get(ENVIRONMENT)
-            os.environ[ENVIRONMENT] = f"127.0.0.1:{broker.port}"
-            try:
-                return play(plan, Path(there), Console(stderr=True))
-            finally:
-                del os.environ[ENVIRONMENT]
-                if before is not None:
-                    os.environ[ENVIRONMENT] = before
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as there,
+        Mosquitto(Path(there) / "broker", durable=False) as broker,
+        _environment(ENVIRONMENT, f"127.0.0.1:{broker.port}"),
+    ):
+        return play(plan, Path(there), Console(stderr=True))
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _print(path: Path, own: Recorded, ours: Summary, time_scale: float) -> bool:
@@ -131,4 +144,5 @@ def _print(path: Path, own: Recorded, ours: Summary, time_scale: float) -> bool:
         ("leads from nowhere", ours.unexpected),
         ("difference in the daemon's ledger", abs(ours.difference)),
     ]
-    return all([goal(name, float(found), 0.0, least=False) for name, found in limits])
+    met = [goal(name, float(found), 0.0, least=False) for name, found in limits]  # say all
+    return all(met)
