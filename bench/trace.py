@@ -133,6 +133,8 @@ def _print(path: Path, own: Recorded, ours: Summary, time_scale: float) -> bool:
         ("assignments", "", ours.assignments),
     ]
     table(("", "recorded", "here"), rows)
+    minute = 60_000 / time_scale
+    say(f"a minute of the floor is {minute:,.3g} ms here: the account counts, not the promptness")
     if ours.late_seconds >= 1.0:
         say(f"the vendors fell behind by up to {ours.late_seconds:.0f} s")
     limits = [
