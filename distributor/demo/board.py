@@ -30,7 +30,7 @@ class Board:
     """Looks at the daemon again and again and shows what it sees, with the time of the floor.
 
     ``held_back``: reps who were seen with less than full flow while they were ready. ``unsettled``:
-    whether the last look showed leads that nobody has called yet (True before the first).
+    whether the last look showed leads that nobody has called yet. ``looks``: how many there were.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Board:
     ) -> None:
         self.held_back: set[str] = set()
         self.unsettled = True
+        self.looks = 0
         self._eyes = eyes
         self._time_scale = time_scale
         self._began = asyncio.get_running_loop().time()
@@ -70,6 +71,7 @@ class Board:
 
     def see(self, view: View) -> None:
         """Take in and show one look."""
+        self.looks += 1
         self.held_back |= {rep["id"] for rep in held_back(view.reps)}
         self.unsettled = any(view.leads(state) for state in ("waiting", "assigned"))
         self._output.show(view, self._clock())

@@ -16,6 +16,8 @@ _LOOK_SECONDS: Final = 0.1
 _ANSWER_SECONDS: Final = 20.0
 _LEAST_WORK_SECONDS: Final = 3.0
 _WORK_FLOOR_SECONDS: Final = 1800.0
+_LOOKS: Final = 2
+"""A look that is under way may miss the last lead; the one after it does not."""
 _TIMES_AS_LONG: Final = 10.0
 _SPARE_SECONDS: Final = 60.0
 
@@ -62,5 +64,8 @@ async def of_trace(
 
 async def _worked_off(floor: DemoFloor, board: Board) -> None:
     """Nobody waits for a call, and nobody is in one."""
-    while board.unsettled or not all(rep.idle for rep in floor.reps.values()):  # noqa: ASYNC110
+    enough = board.looks + _LOOKS
+    while (  # noqa: ASYNC110
+        board.looks < enough or board.unsettled or not all(rep.idle for rep in floor.reps.values())
+    ):
         await asyncio.sleep(_LOOK_SECONDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +21,21 @@ async def moment_of(over, ended):
     await over
     assert ended.is_set()
     return asyncio.get_running_loop().time()
+
+
+class Looking:
+    """A board that looks twice a second, and sees uncalled leads for a while."""
+
+    def __init__(self, unsettled_at=0.0, until=0.0):
+        self.unsettled = False
+        self.looks = 0
+        self._span = (unsettled_at, until)
+
+    async def look(self):
+        while True:
+            self.looks += 1
+            self.unsettled = self._span[0] < asyncio.get_running_loop().time() < self._span[1]
+            await asyncio.sleep(0.5)
 
 
 @pytest.mark.parametrize("told_at, ends_at", [(50, 90), (120, 120), (500, 180)])
@@ -57,19 +71,39 @@ def test_a_replay_ends_when_every_arrival_was_sent_and_had_its_time(
     async def main():
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         rep = SimpleNamespace(idle=True)
-        floor, board = SimpleNamespace(reps={"ana": rep}), SimpleNamespace(unsettled=False)
+        floor, board = SimpleNamespace(reps={"ana": rep}), Looking()
+        looking = asyncio.create_task(board.look())
         if works_until:
             rep.idle = False
             loop.call_later(works_until, setattr, rep, "idle", True)
         vendors = SimpleNamespace(settled=answered)
         sending = asyncio.create_task(asyncio.sleep(sending_seconds))
         at = await moment_of(ending.of_trace(plan, sending, vendors, floor, board, ended), ended)
-        sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sending
+        for task in (sending, looking):
+            task.cancel()
+        await asyncio.gather(sending, looking, return_exceptions=True)
         return at
 
-    assert run(main()) == pytest.approx(ends_at, abs=0.2)
+    # Two looks pass until one is surely newer than the last lead.
+    assert ends_at - 0.01 <= run(main()) <= ends_at + 1.2
+
+
+def test_a_replay_is_not_over_by_a_look_from_before_its_last_lead():
+    trace = Trace((), (), (), {}, length_seconds=600.0, defects={})
+    plan = Plan(seconds=None, rate=1.0, reps=(), time_scale=60.0, trace=trace)
+
+    async def main():
+        ended, board = asyncio.Event(), Looking(unsettled_at=10.4, until=20.0)
+        looking = asyncio.create_task(board.look())
+        floor = SimpleNamespace(reps={})
+        vendors = SimpleNamespace(settled=lambda _: asyncio.sleep(0))
+        sending = asyncio.create_task(asyncio.sleep(10.3))
+        at = await moment_of(ending.of_trace(plan, sending, vendors, floor, board, ended), ended)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        return at
+
+    assert 19.99 <= run(main()) < 21.2
 
 
 def test_a_lead_without_an_answer_is_sent_again(monkeypatch):
