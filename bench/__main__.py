@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "load": "the running daemon beside a bare bridge on the same broker",
     "crash": "kill -9 of the daemon under load",
     "faults": "broker gone, daemon stopped, disk full: is anything lost?",
+    "trace": "recorded floors through the daemon: is every lead accounted for?",
     "recovery": "the time to start with many open leads",
     "scrape": "how long a scrape holds up the loop",
     "fsync": "what the disk costs",

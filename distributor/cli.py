@@ -278,12 +278,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=_positive,
         metavar="N",
-        help="end after N seconds (90, or the trace's length)",
+        help="end after N seconds (default: when the story is told, 90 to 180; a trace: at its end)",
     )
-    parser.add_argument(
-        "--rate", type=_positive, metavar="PER_MINUTE", default=120.0, help="leads a minute (120)"
-    )
-    parser.add_argument("--reps", type=_count, metavar="N", default=8, help="reps (8)")
+    parser.add_argument("--rate", type=_positive, metavar="PER_MINUTE", help="leads a minute (120)")
+    parser.add_argument("--reps", type=_count, metavar="N", help="reps (8)")
     parser.add_argument(
         "--time-scale", type=_positive, metavar="X", default=20.0, help="run X times as fast (20)"
     )

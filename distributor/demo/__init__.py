@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distributor.demo.broker import missing_extras
-from distributor.demo.plan import DEFAULT_SECONDS, Plan, rep_names
+from distributor.demo.plan import DEFAULT_RATE, DEFAULT_REPS, Plan, rep_names
 from distributor.demo.trace import read_trace
-from distributor.errors import Unavailable
+from distributor.errors import BadConfig, Unavailable
 from distributor.observe import logs
 from distributor.runtime.clock import Clock
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
     from distributor.demo.summary import Summary
 
-__all__ = ["main"]
-
-_TAIL_SECONDS = 1.0
+__all__ = ["main", "make_plan", "play"]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -45,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     plan = make_plan(args)
     folder = Path(tempfile.mkdtemp(prefix="distributor-demo-"))
     try:
-        summary = _play(plan, folder, console)
+        summary = play(plan, folder, console)
     except BaseException:
         _say(console, f"the log and the store are kept: {folder}")
         raise
@@ -58,21 +56,28 @@ def main(args: argparse.Namespace) -> int:
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
-    """The plan that the arguments ask for. Raises ``RejectedInput`` for a trace of no use."""
+    """The plan that the arguments ask for.
+
+    Raises ``RejectedInput`` for a trace of no use, and ``BadConfig`` for options that a trace decides.
+    """
+    if args.trace:
+        given = [f"--{name}" for name in ("rate", "reps") if getattr(args, name) is not None]
+        if given:
+            raise BadConfig(
+                [f"{' and '.join(given)}: a trace brings its own; leave out, or leave out --trace"]
+            )
     trace = read_trace(Path(args.trace)) if args.trace else None
-    usual = DEFAULT_SECONDS
-    if trace is not None:
-        usual = trace.length_seconds / args.time_scale + _TAIL_SECONDS
     return Plan(
-        seconds=args.seconds or usual,
-        rate=args.rate,
-        reps=trace.reps if trace else rep_names(args.reps),
+        seconds=args.seconds,
+        rate=args.rate or DEFAULT_RATE,
+        reps=trace.reps if trace else rep_names(args.reps or DEFAULT_REPS),
         time_scale=args.time_scale,
         trace=trace,
     )
 
 
-def _play(plan: Plan, folder: Path, console: Console) -> Summary:
+def play(plan: Plan, folder: Path, console: Console) -> Summary:
+    """Play one demo with its store and log in ``folder``, shown on ``console``."""
     from distributor.demo.stage import perform  # noqa: PLC0415 - needs the extras
 
     clock = Clock()
@@ -86,9 +91,12 @@ def _play(plan: Plan, folder: Path, console: Console) -> Summary:
 
 def report(summary: Summary, plan: Plan, console: Console) -> None:
     """Print the end of the demo."""
-    from distributor.demo.summary import lines  # noqa: PLC0415 - needs the extras
+    from distributor.demo.summary import floor_time, lines  # noqa: PLC0415 - needs the extras
 
-    _say(console, f"after {plan.seconds:g} s, at {plan.time_scale:g} times the speed of a floor")
+    floor = floor_time(summary.seconds * plan.time_scale)
+    _say(
+        console, f"after {summary.seconds:.0f} s, floor time {floor} at {plan.time_scale:g} x speed"
+    )
     if plan.trace is not None and plan.trace.defects:
         found = ", ".join(f"{kind} {count}" for kind, count in sorted(plan.trace.defects.items()))
         _say(console, f"defects of the trace: {found}")

@@ -4,170 +4,123 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from distributor.demo.eyes import Eyes, View
+from distributor.demo.picture import headline, held_back, picture
 from distributor.demo.stream import AssignmentStream
+from distributor.demo.summary import first, floor_time
 from distributor.errors import Unavailable
 
 _LOOK_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 5.0
-_BAR: Final = 10
-_STORY_LINES: Final = 4
-_MOST_REPS: Final = 24
 
 
 class _Output(Protocol):
-    def show(self, view: View) -> None: ...
+    def show(self, view: View, clock: str) -> None: ...
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str, why: str, clock: str) -> None: ...
 
 
 class Board:
-    """Looks at the daemon again and again and shows what it sees.
+    """Looks at the daemon again and again and shows what it sees, with the time of the floor.
 
-    ``held_back``: reps who were seen with less than full flow while they were ready.
+    ``held_back``: reps who were seen with less than full flow while they were ready. ``unsettled``:
+    whether the last look showed leads that nobody has called yet. ``looks``: how many there were.
     """
 
-    def __init__(self, eyes: Eyes, stream: AssignmentStream, console: Console) -> None:
+    def __init__(
+        self, eyes: Eyes, stream: AssignmentStream, console: Console, time_scale: float
+    ) -> None:
         self.held_back: set[str] = set()
+        self.unsettled = True
+        self.looks = 0
         self._eyes = eyes
-        self._console = console
-        began = asyncio.get_running_loop().time()
+        self._time_scale = time_scale
+        self._began = asyncio.get_running_loop().time()
         self._output: _Output = (
-            _Screen(console, stream, began) if console.is_terminal else _Plain(console, began)
+            _Screen(console, stream, time_scale)
+            if console.is_terminal
+            else _Plain(console, time_scale)
         )
 
-    def say(self, text: str) -> None:
-        """Something happens on the floor."""
-        self._output.say(text)
+    @property
+    def seconds(self) -> float:
+        """How long it looks already, by the wall clock."""
+        return asyncio.get_running_loop().time() - self._began
 
-    async def run(self) -> None:
-        """Look until cancelled."""
+    def say(self, text: str, why: str) -> None:
+        """Something happens on the floor."""
+        self._output.say(text, why, self._clock())
+
+    async def run(self, also: Callable[[View], None]) -> None:
+        """Look until cancelled, and let ``also`` see each look."""
         with contextlib.ExitStack() as stack:
             if isinstance(self._output, _Screen):
                 stack.enter_context(self._output.live)
             while True:
                 with contextlib.suppress(Unavailable):  # the next look may be luckier
-                    self.see(await self._eyes.look())
+                    view = await self._eyes.look()
+                    self.see(view)
+                    also(view)
                 await asyncio.sleep(_LOOK_SECONDS)
 
     def see(self, view: View) -> None:
         """Take in and show one look."""
-        self.held_back |= {
-            rep["id"] for rep in view.reps if rep["flow"] < 1 and rep["state"] == "ready"
-        }
-        self._output.show(view)
+        self.looks += 1
+        self.held_back |= {rep["id"] for rep in held_back(view.reps)}
+        self.unsettled = any(view.leads(state) for state in ("waiting", "assigned"))
+        self._output.show(view, self._clock())
+
+    def _clock(self) -> str:
+        return floor_time(self.seconds * self._time_scale)
 
 
 class _Plain:
-    """A line every few seconds."""
+    """A line every few seconds, after the floor's time."""
 
-    def __init__(self, console: Console, began: float) -> None:
+    def __init__(self, console: Console, time_scale: float) -> None:
         self._console = console
-        self._began = began
-        self._next = began
+        self._time_scale = time_scale
+        self._next = 0.0
 
-    def show(self, view: View) -> None:
+    def show(self, view: View, clock: str) -> None:
         now = asyncio.get_running_loop().time()
+        if not self._next:
+            self._print(f"floor time, {self._time_scale:g} x speed", clock)
         if now >= self._next:
             self._next = now + _LINE_SECONDS
-            self._print(f"{headline(view)}; {_throttled(view.reps)}")
+            names = [f"{rep['id']} {rep['flow']:.2f}" for rep in held_back(view.reps)]
+            self._print(f"{headline(view)}; held back: {first(names) or 'nobody'}", clock)
 
-    def say(self, text: str) -> None:
-        self._print(f"-- {text}")
+    def say(self, text: str, why: str, clock: str) -> None:
+        self._print(f"-- {text}: {why}" if why else f"-- {text}", clock)
 
-    def _print(self, text: str) -> None:
-        seconds = asyncio.get_running_loop().time() - self._began
-        self._console.print(
-            f"{seconds:5.0f} s  {text}", markup=False, highlight=False, soft_wrap=True
-        )
+    def _print(self, text: str, clock: str) -> None:
+        self._console.print(f"{clock:>8}  {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 class _Screen:
     """The table, drawn again at each look."""
 
-    def __init__(self, console: Console, stream: AssignmentStream, began: float) -> None:
+    def __init__(self, console: Console, stream: AssignmentStream, time_scale: float) -> None:
         self.live = Live(console=console, auto_refresh=False, transient=True)
+        self._console = console
         self._stream = stream
-        self._began = began
-        self._story: deque[str] = deque(maxlen=_STORY_LINES)
+        self._time_scale = time_scale
+        self._story: list[str] = []
 
-    def show(self, view: View) -> None:
-        seconds = asyncio.get_running_loop().time() - self._began
-        parts: list[Any] = [
-            Text(f"{seconds:.0f} s   {headline(view)}", style="bold"),
-            reps_table(view.reps),
-            *(Text(f"* {line}", style="yellow") for line in self._story),
-            *(
-                Text(f"  {sentence}", style="dim", no_wrap=True, overflow="ellipsis")
-                for sentence in self._stream.sentences
-            ),
-        ]
-        self.live.update(Group(*parts), refresh=True)
-
-    def say(self, text: str) -> None:
-        self._story.append(f"{asyncio.get_running_loop().time() - self._began:.0f} s: {text}")
-
-
-def headline(view: View) -> str:
-    """How the floor is doing, in one line."""
-    metrics = view.metrics
-
-    def state(name: str) -> str:
-        return f"{metrics.total('distributor_leads_in_state', state=name):.0f}"
-
-    met = metrics.total("distributor_standard_events_total", result="met")
-    judged = met + metrics.total("distributor_standard_events_total", result="missed")
-    median = metrics.median("distributor_speed_to_contact_seconds")
-    return (
-        f"waiting {state('waiting')}, assigned {state('assigned')}, in work {state('working')}, "
-        f"closed {state('closed')}; first minute "
-        + (f"{met / judged:.0%}" if judged else "-")
-        + ", p50 "
-        + (f"{median:.0f} s" if median is not None else "-")
-    )
-
-
-def reps_table(reps: Sequence[dict[str, Any]]) -> Table:
-    """A row for each rep; of a large floor those with less than full flow come first."""
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    for name, width in (("rep", 8), ("state", 7), ("open lead", 14), ("flow", _BAR), ("", 4)):
-        table.add_column(name, no_wrap=True, min_width=width)
-    table.add_column("why", no_wrap=True, overflow="ellipsis")
-    shown = reps if len(reps) <= _MOST_REPS else sorted(reps, key=lambda rep: rep["flow"] >= 1)
-    for rep in shown[:_MOST_REPS]:
-        full = rep["flow"] >= 1
-        table.add_row(
-            rep["id"],
-            rep["state"],
-            " ".join([*rep["leads"][:1], *(["..."] if rep["leads"][1:] else [])]) or "-",
-            Text(flow_bar(rep["flow"]), style="green" if full else "red"),
-            f"{rep['flow']:.2f}",
-            "" if full else rep["because"] or rep["reason"],
+    def show(self, view: View, clock: str) -> None:
+        head = f"floor time {clock}, {self._time_scale:g} x speed"
+        size = self._console.size
+        self.live.update(
+            picture(head, view, self._story, list(self._stream.sentences), size), refresh=True
         )
-    if len(reps) > _MOST_REPS:
-        table.add_row(f"and {len(reps) - _MOST_REPS} more")
-    return table
 
-
-def flow_bar(flow: float) -> str:
-    """A flow from 0 to 1 as a bar."""
-    full = round(min(1.0, max(0.0, flow)) * _BAR)
-    return "█" * full + "░" * (_BAR - full)
-
-
-def _throttled(reps: Sequence[dict[str, Any]]) -> str:
-    names = [
-        f"{rep['id']} {rep['flow']:.2f} ({rep['reason']})"
-        for rep in reps
-        if rep["flow"] < 1 and rep["state"] == "ready"
-    ]
-    return "held back: " + (", ".join(names) or "nobody")
+    def say(self, text: str, why: str, clock: str) -> None:
+        # Why stands under the table, for as long as it is so.
+        self._story.append(f"{clock}  {text}")

@@ -70,6 +70,10 @@ class View(Struct, frozen=True):
     reps: list[dict[str, Any]]
     metrics: Metrics
 
+    def leads(self, state: str) -> int:
+        """How many leads are in a state."""
+        return round(self.metrics.total("distributor_leads_in_state", state=state))
+
 
 class Eyes:
     """Looks at the daemon over HTTP. Raises ``Unavailable`` where it does not answer."""

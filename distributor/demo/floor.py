@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from distributor.demo.peer import Address, Peer
-from distributor.demo.plan import Plan, habits
+from distributor.demo.plan import Habits, Plan, habits
 from distributor.demo.rep import DemoRep, Given
 from distributor.demo.stream import AssignmentStream
 from distributor.demo.trace import Trace
@@ -35,7 +36,7 @@ class DemoFloor:
         self.reps: Mapping[str, DemoRep] = {
             rep: DemoRep(
                 rep,
-                habits(rep, plan.handling_seconds),
+                _habits(plan, rep),
                 plan.time_scale,
                 self._tell,
                 self.stream.ended,
@@ -93,7 +94,7 @@ class DemoFloor:
         lead_key, name = message["lead_key"], message["assignment_id"]
         if not self.stream.assigned(lead_key, name):
             return
-        self.stream.sentences.append(message["because"])
+        self.stream.say(lead_key, message["because"])
         given = Given(name, lead_key, str(message["lead"].get("id", "")))
         self._given[name] = given
         rep = self.reps.get(message["rep"])
@@ -104,13 +105,21 @@ class DemoFloor:
         name = message["assignment_id"]
         if not self.stream.revoked(message["lead_key"], name):
             return
-        self.stream.sentences.append(message["because"])
+        self.stream.say(message["lead_key"], message["because"])
         given = self._given.get(name)
         if given is not None:
             given.revoked = True
         rep = self.reps.get(message["rep"])
         if rep is not None:
             rep.wake()
+
+
+def _habits(plan: Plan, rep: str) -> Habits:
+    """Who is in the story has a dialer that reports states: the return shows by its ``ready``."""
+    usual = habits(rep, plan.handling_seconds)
+    if rep in {plan.dark, plan.slow}:
+        return structs.replace(usual, sends_states=True, sloppy=False)
+    return usual
 
 
 def _unknown(lead_id: str) -> float | None:

@@ -12,6 +12,11 @@ from distributor.demo.trace import Trace
 
 SEED: Final = 20
 DEFAULT_SECONDS: Final = 90.0
+"""The length of a demo without a trace, when nobody names one and its story is told by then."""
+MOST_SECONDS: Final = 180.0
+"""The end of such a demo, whatever was seen."""
+DEFAULT_RATE: Final = 120.0
+DEFAULT_REPS: Final = 8
 
 _LOAD: Final = 0.62
 """Enough room that the others can take over from a rep in trouble."""
@@ -28,13 +33,24 @@ _NAMES: Final = (
 
 class Plan(Struct, frozen=True):
     """``seconds`` and ``rate`` (leads a minute) are of the wall clock; ``time_scale`` is how many
-    seconds pass on the floor in one of them. With a ``trace`` the rate is the trace's own."""
+    seconds pass on the floor in one of them. ``seconds`` None: until the story is told, or the trace
+    is through. With a ``trace`` the rate is the trace's own."""
 
-    seconds: float
+    seconds: float | None
     rate: float
     reps: tuple[str, ...]
     time_scale: float
     trace: Trace | None = None
+
+    @property
+    def dark(self) -> str | None:
+        """The rep who goes dark in the story; None on a floor that is too small for one."""
+        return self.reps[1] if self.trace is None and len(self.reps) > 1 else None
+
+    @property
+    def slow(self) -> str | None:
+        """The rep who slows down: where two in trouble are not more than half of the floor."""
+        return self.reps[2] if self.trace is None and len(self.reps) > 3 else None
 
     @property
     def handling_seconds(self) -> float:

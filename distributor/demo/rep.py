@@ -16,6 +16,9 @@ from distributor.demo.plan import SEED, Habits
 
 Tell = Callable[[dict[str, Any]], Awaitable[None]]
 
+SLOW_SECONDS = 90.0
+"""The median time to pick up of a rep in slow times."""
+
 _WAITING_LAG_SECONDS = 3.0
 _LAG_SIGMA = 0.6
 _HANDLING_SIGMA = math.sqrt(math.log(2.0))  # lognormal whose spread is as large as its mean
@@ -44,7 +47,8 @@ class Given(Struct):
 class DemoRep:
     """One rep, whose pace is that of a floor ``time_scale`` times as fast as the wall clock.
 
-    ``dark``: does nothing and says nothing. ``slowness``: how many times longer it takes to pick up.
+    ``dark``: does nothing and says nothing. ``slow_seconds``: the median time to pick up while the rep
+    is slow, 0 for the usual one. ``idle``: has nothing in hand and nothing in the inbox.
     ``handling``: known handling times by lead id; others are drawn. ``tell`` sends an event, ``ended``
     is called when the rep's own status ends an assignment.
     """
@@ -61,16 +65,21 @@ class DemoRep:
         self.name = name
         self.habits = habits
         self.dark = False
-        self.slowness = 1.0
+        self.slow_seconds = 0.0
         self.online = True
-        self.talking = ""
         self._time_scale = time_scale
         self._tell = tell
         self._ended = ended
         self._handling = handling
         self._inbox: deque[Given] = deque()
+        self._in_hand = False
         self._changed = asyncio.Event()
         self._late = asyncio.TaskGroup()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self._in_hand and all(given.revoked for given in self._inbox)
 
     # -- what happens to the rep -----------------------------------------------------------------
 
@@ -89,6 +98,21 @@ class DemoRep:
         await self._say_state("ready" if online else "offline")
         self._changed.set()
 
+    async def go_dark(self) -> None:
+        """Do nothing and say nothing from now on."""
+        self.dark = True
+
+    async def go_slow(self) -> None:
+        """Take very long to pick up from now on."""
+        self.slow_seconds = SLOW_SECONDS
+
+    async def recover(self) -> None:
+        """Work as usual again, and press "ready" at the dialer."""
+        self.dark, self.slow_seconds = False, 0.0
+        self._changed.set()
+        if self.idle:
+            await self._say_state("ready")
+
     # -- the rep's day -----------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -101,9 +125,11 @@ class DemoRep:
                     lag_share = 1.0
                     await self._change(None)
                     continue
+                self._in_hand = True
                 if await self._pick_up(given, lag_share):
                     await self._work(given)
                     lag_share = _WAITING_LAG_SECONDS / _USUAL_LAG_SECONDS
+                self._in_hand = False
 
     async def _next(self) -> Given | None:
         while self._inbox:
@@ -115,12 +141,13 @@ class DemoRep:
     async def _pick_up(self, given: Given, lag_share: float) -> bool:
         """Take the time it takes; False when the lead was taken away before."""
         chance = random.Random(f"{SEED}/{given.assignment_id}/lag")
-        usual = self.habits.lag_seconds * lag_share * self.slowness
-        lag = chance.lognormvariate(math.log(usual), _LAG_SIGMA) / self._time_scale
+        factor = chance.lognormvariate(0.0, _LAG_SIGMA) / self._time_scale
         now = asyncio.get_running_loop().time
-        due = now() + lag
+        begun = now()
         while not given.revoked:
             absent = self.dark or not self.online
+            usual = self.slow_seconds or self.habits.lag_seconds * lag_share
+            due = begun + usual * factor
             if not absent and now() >= due:
                 return True
             await self._change(None if absent else due - now())
@@ -129,13 +156,11 @@ class DemoRep:
     async def _work(self, given: Given) -> None:
         chance = random.Random(f"{SEED}/{given.lead_key}/work")
         seconds = self._handling(given.lead_id) or self._draw(chance)
-        self.talking = given.lead_key
         await self._report(given, "contacted", evidence="dialer")
         if self.habits.sends_states:
             await self._say_state("busy")
         await self._sleep(seconds)
         await self._report(given, "call_ended", talk_seconds=round(seconds, 1))
-        self.talking = ""
         await self._close(given, chance)
         if chance.random() < _SIDE_TASK_SHARE:
             await self._sleep(chance.expovariate(1 / _SIDE_TASK_SECONDS))

@@ -13,13 +13,14 @@ from typing import Final
 from rich.console import Console
 
 from distributor.app import Daemon
+from distributor.demo import ending
 from distributor.demo.board import Board
 from distributor.demo.broker import USERNAME, EmbeddedBroker, outside_broker
 from distributor.demo.eyes import Eyes
 from distributor.demo.floor import DemoFloor
 from distributor.demo.peer import Address
 from distributor.demo.plan import Plan
-from distributor.demo.story import play
+from distributor.demo.story import Story
 from distributor.demo.summary import Summary, summarise
 from distributor.demo.vendor import Vendors
 from distributor.errors import Unavailable
@@ -29,6 +30,7 @@ from distributor.settings import Settings, parse
 _PREFIX: Final = "leads"
 _READY_SECONDS: Final = 15.0
 _ANSWER_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 20.0
 _LEDGER: Final = "distributor_lead_conservation_difference"
 
 
@@ -55,20 +57,28 @@ async def perform(plan: Plan, folder: Path, console: Console) -> Summary:
         stack.push_async_callback(vendors.stop)
         await _until_ready(eyes)
         _introduce(console, eyes.url, folder)
-        board = Board(eyes, floor.stream, console)
+        board = Board(eyes, floor.stream, console, plan.time_scale)
+        story = Story(plan, floor.reps, board.say)
         daemon.failed.add_done_callback(lambda _: ended.set())
         async with asyncio.TaskGroup() as group:
-            services = [floor.run(), play(plan, floor, board.say), board.run()]
+            services = [floor.run(), story.play(), board.run(story.see)]
             tasks = [group.create_task(service) for service in services]
             sending = group.create_task(vendors.run(eyes.url))
-            await _until(ended, plan.seconds)
+            if plan.seconds is not None:
+                tasks.append(group.create_task(ending.after(plan.seconds, ended)))
+            elif plan.trace is not None:
+                through = ending.of_trace(plan, sending, vendors, floor, board, ended)
+                tasks.append(group.create_task(through))
+            else:
+                tasks.append(group.create_task(ending.of_story(story, ended)))
+            await ended.wait()
             vendors.leave()
             await asyncio.wait({sending}, timeout=_ANSWER_SECONDS)
             for task in (sending, *tasks):
                 task.cancel()
         if daemon.failed.done():
             raise daemon.failed.result()
-        await vendors.settled(_ANSWER_SECONDS)
+        await vendors.settled(_SETTLE_SECONDS)
         last = await eyes.look()
         board.see(last)
         return summarise(
@@ -79,6 +89,9 @@ async def perform(plan: Plan, folder: Path, console: Console) -> Summary:
             held_back=board.held_back,
             now_ns=Clock().now_ns(),
             difference=last.metrics.total(_LEDGER),
+            arrivals=len(plan.trace.arrivals) if plan.trace is not None else None,
+            unseen=story.unseen,
+            seconds=board.seconds,
         )
 
 
@@ -142,12 +155,6 @@ def _introduce(console: Console, url: str, folder: Path) -> None:
         ("ask", f"distributor why LEAD_KEY --store {folder / 'distributor.db'}"),
     ):
         console.print(f"{what:<10}{text}", highlight=False, soft_wrap=True, markup=False)
-
-
-async def _until(ended: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await ended.wait()
 
 
 def _ctrl_c() -> asyncio.Event:

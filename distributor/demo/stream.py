@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
+_SENTENCES = 8
+_SHORT = 6
+
+
+def short(lead_key: str) -> str:
+    """The end of a lead key: all keys of one daemon begin alike."""
+    return lead_key[-_SHORT:]
+
 
 class AssignmentStream:
     """The assignments and revocations in the order in which they came.
@@ -17,10 +25,16 @@ class AssignmentStream:
         self.revocations = 0
         self.repeats = 0
         self.twice: list[str] = []
-        self.sentences: deque[str] = deque(maxlen=5)
+        self.sentences: deque[str] = deque(maxlen=_SENTENCES)
         self._live: dict[str, str] = {}
         self._assigned: set[str] = set()
         self._over: set[str] = set()
+
+    def say(self, lead_key: str, because: str) -> None:
+        """Keep a sentence for who watches; a move is told with its revocation and its assignment."""
+        sentence = f"{short(lead_key)}  {because}"
+        if sentence not in self.sentences:
+            self.sentences.append(sentence)
 
     def assigned(self, lead_key: str, assignment_id: str) -> bool:
         """An assignment came; False when it is no news."""

@@ -14,6 +14,8 @@ from distributor.demo.vendor import Book
 from distributor.domain.ids import NANOSECONDS
 
 FIRST_CONTACT_SECONDS = 60.0
+_NAMES = 5
+_LATE_SECONDS = 1.0
 
 
 class Summary(Struct, frozen=True):
@@ -23,7 +25,10 @@ class Summary(Struct, frozen=True):
     or had their first minute. ``open``: leads that are not closed, by state. ``lost``: of these, unknown to the daemon, or under another
     key. ``unexpected``: leads of the daemon that nobody sent. ``assigned_twice``: leads with two live
     assignments at once, as the dialer saw it. ``difference``: the daemon's own ledger, 0 when it
-    balances. ``held_back``: reps who had less than full flow at some time.
+    balances. ``held_back``: reps who had less than full flow at some time. ``unsent``: arrivals of the
+    trace that never went out. ``late_seconds`` (of the wall clock): how much after its time a lead went
+    out, at most. ``unseen``: what the story of the demo should have shown and did not. ``seconds`` (of
+    the wall clock): how long it all took.
     """
 
     leads_in: int
@@ -42,17 +47,28 @@ class Summary(Struct, frozen=True):
     unexpected: int
     assigned_twice: int
     difference: int
+    unsent: int = 0
+    late_seconds: float = 0.0
+    unseen: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     @property
     def problems(self) -> list[str]:
-        """Why the account does not balance, a line each; empty when it does."""
-        found = {
-            "acknowledged leads are lost": self.lost,
-            "leads came from nowhere": self.unexpected,
-            "leads were with two reps at once": self.assigned_twice,
-            "is the difference in the daemon's ledger": self.difference,
+        """Why the account does not balance or is not whole, a line each; empty when all is well."""
+        lost = {
+            "acknowledged leads that are lost": self.lost,
+            "leads from nowhere": self.unexpected,
+            "leads that were with two reps at once": self.assigned_twice,
+            "difference in the daemon's ledger": self.difference,
         }
-        return [f"{count} {what}" for what, count in found.items() if count]
+        open_ = {
+            "arrivals of the trace not sent": self.unsent,
+            "leads without an answer": self.unanswered,
+        }
+        return [
+            *(f"DOES NOT BALANCE: {what}: {count}" for what, count in lost.items() if count),
+            *(f"NOT COMPLETE: {what}: {count}" for what, count in open_.items() if count),
+        ]
 
 
 def summarise(
@@ -64,8 +80,14 @@ def summarise(
     held_back: Iterable[str],
     difference: float,
     now_ns: int,
+    arrivals: int | None = None,
+    unseen: Iterable[str] = (),
+    seconds: float = 0.0,
 ) -> Summary:
-    """The account of what the vendors were told against what the daemon and the dialer have."""
+    """The account of what the vendors were told against what the daemon and the dialer have.
+
+    ``arrivals``: how many the trace has, None without one.
+    """
     kept = {(str(lead["vendor"]), str(lead["lead_id"])): lead for lead in leads}
     ours = [
         kept[key]
@@ -96,6 +118,10 @@ def summarise(
         unexpected=unexpected,
         assigned_twice=len(stream.twice),
         difference=round(difference),
+        unsent=0 if arrivals is None else max(0, arrivals - book.sendings),
+        late_seconds=book.late_seconds,
+        unseen=tuple(unseen),
+        seconds=seconds,
     )
 
 
@@ -104,7 +130,7 @@ def lines(summary: Summary) -> list[str]:
     share = (
         f" ({summary.on_time / summary.judged:.0%} of {summary.judged})" if summary.judged else ""
     )
-    reps = f" ({', '.join(summary.held_back)})" if summary.held_back else ""
+    reps = f" ({first(summary.held_back)})" if summary.held_back else ""
     extra = [
         f"{count} {word}"
         for count, word in (
@@ -121,14 +147,35 @@ def lines(summary: Summary) -> list[str]:
         ("closed", f"{summary.closed}"),
         ("open", _with_parts(summary.open)),
         ("assignments", f"{summary.assignments}, taken back {summary.taken_back}"),
-        ("held back", f"{len(summary.held_back)} reps for a while{reps}"),
+        ("held back", f"{counted(len(summary.held_back), 'rep')} for a while{reps}"),
         ("lost", f"{summary.lost}"),
         ("assigned twice at once", f"{summary.assigned_twice}"),
     ]
+    if summary.unseen:
+        rows.append(("not seen", "; ".join(summary.unseen)))
+    if summary.late_seconds >= _LATE_SECONDS:
+        late = f"up to {summary.late_seconds:.0f} s: a lower --time-scale or --rate is kept up with"
+        rows.append(("sent late", late))
     text = [f"  {name:<28}{value}" for name, value in rows]
-    if summary.problems:
-        return [*text, *(f"  DOES NOT BALANCE: {problem}" for problem in summary.problems)]
-    return [*text, "  every lead is accounted for"]
+    return [*text, *(f"  {line}" for line in summary.problems or ["every lead is accounted for"])]
+
+
+def floor_time(seconds: float) -> str:
+    """A time of the floor as its clock shows it: ``04:40``, ``1:04:40``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def counted(count: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def first(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = len(names) - _NAMES
+    return ", ".join(names[:_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _with_parts(counts: Mapping[str, int]) -> str:

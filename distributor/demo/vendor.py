@@ -39,13 +39,17 @@ class Book:
     """What the vendors sent, and what they were told.
 
     ``accepted``: the lead key of each lead that is acknowledged. ``refused``: leads that were finally
-    not taken, with the reason. ``sent`` minus both is what nobody answered for.
+    not taken, with the reason. ``sent`` minus both is what nobody answered for. ``sendings`` counts
+    what went out, repeats of the vendor's own included. ``late_seconds``: how much after its time a
+    lead went out, at most.
     """
 
     def __init__(self) -> None:
         self.sent: set[Key] = set()
         self.accepted: dict[Key, str] = {}
         self.refused: dict[Key, str] = {}
+        self.sendings = 0
+        self.late_seconds = 0.0
         self.repeats = 0
         self.changed_keys = 0
 
@@ -56,6 +60,7 @@ class Book:
 
     def send(self, key: Key) -> None:
         """A lead goes out."""
+        self.sendings += 1
         self.repeats += key in self.sent
         self.sent.add(key)
 
@@ -106,6 +111,8 @@ class Vendors:
                 if self._leaving.is_set():
                     break
                 self.book.send((vendor, body["id"]))
+                late = now() - start - at_seconds
+                self.book.late_seconds = max(self.book.late_seconds, late)
                 sending = group.create_task(self._send(vendor, body, http))
                 sending.add_done_callback(lambda _: pending.release())
             again.cancel()
@@ -120,10 +127,17 @@ class Vendors:
                 await self._leaving.wait()
 
     async def settled(self, seconds: float) -> None:
-        """Wait until every lead has an answer, at most so long."""
+        """Wait until every lead has an answer, at most so long; what has none is sent again half-way."""
+        if not await self._answered(seconds / 2):
+            for body in list(self._bodies.values()):
+                await self._peer.say(self._topic, body)
+            await self._answered(seconds / 2)
+
+    async def _answered(self, seconds: float) -> bool:
         end = asyncio.get_running_loop().time() + seconds
         while self.book.unanswered and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        return not self.book.unanswered
 
     async def _send(self, vendor: str, body: dict[str, Any], http: aiohttp.ClientSession) -> None:
         if vendor == OVER_MQTT:
@@ -190,5 +204,4 @@ def _person(chance: random.Random, lead_id: str) -> dict[str, Any]:
         "phone": f"({chance.choice(_AREAS)}) 555-01{chance.randrange(100):02d}",
         "email": f"{first}.{last}@example.com".lower(),
         "product": chance.choice(_PRODUCTS),
-        "score": round(chance.random(), 2),
     }

@@ -17,7 +17,10 @@ from bench.actors import Dialer
 from bench.trial import Trial
 from bench.world import SECOND, World
 from distributor.app.policies import Policies
+from distributor.demo.summary import Summary
 from tests.brokers import find_mosquitto
+
+ROOT = Path(__file__).parents[2]
 
 
 def last_json(text: str) -> dict[str, Any]:
@@ -136,6 +139,34 @@ def test_the_judgement_notices_what_the_store_does_not_have() -> None:
     assert found.lost == 2
     assert found.assigned_twice == 1
     assert not found.good
+
+
+SMALL_TRACE = ROOT / "tests" / "demo" / "small-floor.csv"
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+def test_the_trace_bench_accounts_for_every_lead_of_a_recording(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    find_mosquitto()
+    options = ["--time-scale", "900", "--folder", str(tmp_path)]
+    assert main(["trace", "--trace", str(SMALL_TRACE), *options, "--json"]) == 0
+    (found,) = last_json(capsys.readouterr().out)["traces"]
+    assert found["recorded"]["arrivals"] == 81
+    assert found["recorded"]["contacted"] == 71
+    assert (found["replayed"]["leads_in"], found["replayed"]["lost"]) == (80, 0)
+
+
+@pytest.mark.parametrize("what", ["lost", "assigned_twice", "unsent", "unanswered"])
+def test_the_trace_bench_notices_what_is_missing(
+    what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = dict.fromkeys(Summary.__struct_fields__, 0) | {"held_back": (), "open": {}}
+    summary = Summary(**(known | {"leads_in": 80, what: 1}))
+    monkeypatch.setattr("bench.trace._replay", lambda *_: summary)
+    assert main(["trace", "--trace", str(SMALL_TRACE)]) == 1
+    assert "MISSED" in capsys.readouterr().out
 
 
 @pytest.mark.real

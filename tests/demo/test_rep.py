@@ -7,6 +7,7 @@ from distributor.demo.plan import Habits, Plan, habits, rep_names
 from distributor.demo.rep import DemoRep, Given
 from distributor.demo.vendor import leads
 from distributor.domain.ids import is_name
+from tests.demo.virtual import run
 
 QUICK = Habits(handling_seconds=5.0, lag_seconds=1.0, sends_states=True, sloppy=False)
 WAIT_SECONDS = 5.0
@@ -15,11 +16,16 @@ WAIT_SECONDS = 5.0
 class Office:
     """One rep, what it said, and the assignments it ended."""
 
-    def __init__(self):
+    def __init__(self, time_scale=1000.0):
         self.said = asyncio.Queue()
         self.ended = []
         self.rep = DemoRep(
-            "ana", QUICK, 1000.0, self._tell, lambda *end: self.ended.append(end), lambda _: None
+            "ana",
+            QUICK,
+            time_scale,
+            self._tell,
+            lambda *end: self.ended.append(end),
+            lambda _: None,
         )
 
     async def _tell(self, event):
@@ -124,3 +130,28 @@ def test_the_vendors_leads_are_the_same_in_every_demo_and_come_at_the_rate():
     share = sum(vendor == "acme" for _, vendor, _ in first) / 1000
     assert 0.45 < share < 0.55
     assert len({body["id"] for _, _, body in first}) == 1000
+
+
+@pytest.mark.parametrize("recovers", [False, True])
+def test_a_slow_rep_takes_long_and_is_quick_again_with_the_lead_in_hand(recovers):
+    async def until_contact():
+        office = Office(time_scale=1.0)
+        task = asyncio.create_task(office.rep.run())
+        await office.rep.go_slow()
+        office.give(1)
+        await asyncio.sleep(15)
+        assert not office.rep.idle
+        if recovers:
+            await office.rep.recover()
+        assert (await asyncio.wait_for(office.said.get(), 1000))["type"] == "contacted"
+        task.cancel()
+        return asyncio.get_running_loop().time()
+
+    assert (run(until_contact()) < 16) is recovers
+
+
+async def test_a_rep_with_nothing_to_do_says_ready_on_the_way_back(office):
+    await office.rep.go_dark()
+    assert office.rep.idle
+    await office.rep.recover()
+    assert await office.until("ready") == ["ready"]

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from distributor.demo.eyes import Metrics
 from distributor.demo.stream import AssignmentStream
-from distributor.demo.summary import lines, summarise
+from distributor.demo.summary import floor_time, lines, summarise
 from distributor.demo.vendor import Book
 from distributor.domain.ids import NANOSECONDS
 
@@ -35,13 +35,24 @@ def lead(number, state="closed", contacted="2024-03-01T08:00:05.000Z", **more):
     } | more
 
 
-def account(book, leads, stream=None, *, time_scale=1.0, difference=0.0, now_ns=NOON_NS):
+def account(
+    book,
+    leads,
+    stream=None,
+    *,
+    time_scale=1.0,
+    difference=0.0,
+    now_ns=NOON_NS,
+    held_back=("ben",),
+    arrivals=None,
+):
     return summarise(
         book,
         leads,
         stream or AssignmentStream(),
         time_scale=time_scale,
-        held_back=["ben"],
+        held_back=held_back,
+        arrivals=arrivals,
         difference=difference,
         now_ns=now_ns,
     )
@@ -61,8 +72,8 @@ def test_what_is_acknowledged_and_there_balances():
 def test_an_acknowledged_lead_that_is_not_there_is_lost():
     summary = account(book_of(1, 2), [lead(1)])
     assert summary.lost == 1
-    assert summary.problems == ["1 acknowledged leads are lost"]
-    assert "DOES NOT BALANCE" in "\n".join(lines(summary))
+    assert summary.problems == ["DOES NOT BALANCE: acknowledged leads that are lost: 1"]
+    assert summary.problems[0] in "\n".join(lines(summary))
 
 
 @pytest.mark.parametrize(
@@ -86,12 +97,42 @@ def test_a_lead_with_two_live_assignments_is_a_problem():
     assert account(book_of(1), [lead(1)], stream).problems
 
 
-def test_a_lead_without_an_answer_is_neither_in_nor_lost():
+def test_a_lead_without_an_answer_is_neither_in_nor_lost_and_still_a_problem():
     book = book_of(1)
     book.send(("acme", "v2"))
     for leads in ([lead(1)], [lead(1), lead(2)]):
         summary = account(book, leads)
-        assert (summary.leads_in, summary.unanswered, summary.problems) == (1, 1, [])
+        assert (summary.leads_in, summary.unanswered, summary.lost) == (1, 1, 0)
+        assert summary.problems == ["NOT COMPLETE: leads without an answer: 1"]
+
+
+@pytest.mark.parametrize("arrivals, unsent", [(None, 0), (3, 0), (5, 2)])
+def test_arrivals_of_a_trace_that_were_not_sent_are_a_problem(arrivals, unsent):
+    """A vendor's repeat is an arrival too."""
+    book = book_of(1, 2)
+    book.send(("acme", "v1"))
+    summary = account(book, [lead(1), lead(2)], arrivals=arrivals)
+    assert summary.unsent == unsent
+    assert ("every lead is accounted for" in "\n".join(lines(summary))) is not bool(unsent)
+
+
+def test_the_summary_names_a_few_reps_and_counts_the_rest():
+    names = [f"r{number}" for number in range(8)]
+    assert "1 rep for a while (ben)" in "\n".join(lines(account(book_of(1), [lead(1)])))
+    many = account(book_of(1), [lead(1)], held_back=names)
+    assert "8 reps for a while (r0, r1, r2, r3, r4 and 3 more)" in "\n".join(lines(many))
+
+
+@pytest.mark.parametrize("late, told", [(0.4, False), (7.2, True)])
+def test_vendors_that_fell_behind_are_told(late, told):
+    book = book_of(1)
+    book.late_seconds = late
+    assert ("sent late" in "\n".join(lines(account(book, [lead(1)])))) is told
+
+
+@pytest.mark.parametrize("seconds, text", [(280, "04:40"), (3880.9, "1:04:40"), (0, "00:00")])
+def test_the_floors_clock(seconds, text):
+    assert floor_time(seconds) == text
 
 
 def test_the_first_minute_is_one_of_the_floors_time():
@@ -159,6 +200,14 @@ def test_an_assignment_that_its_receiver_ended_may_be_followed_by_another():
     stream.ended("K", "K-1")
     assert stream.assigned("K", "K-2")
     assert stream.twice == []
+
+
+def test_a_move_is_told_once_by_the_end_of_its_key():
+    stream = AssignmentStream()
+    for _ in range(2):  # the revocation and the assignment say the same
+        stream.say("7Q2M0000000012XHD", "Moved Ana to Ben.")
+    stream.say("7Q2M0000000013XHD", "Moved Ana to Ben.")
+    assert list(stream.sentences) == ["012XHD  Moved Ana to Ben.", "013XHD  Moved Ana to Ben."]
 
 
 def test_metrics_are_summed_over_labels_and_have_a_median():

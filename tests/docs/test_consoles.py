@@ -15,7 +15,10 @@ from tests.docs.test_contract import OPEN, fits
 
 pytestmark = pytest.mark.real
 
-RUN_HERE = {"README.md", "docs/quickstart.md", "docs/http.md", "docs/mqtt.md", "docs/operations.md"}
+RUN_HERE = {
+    *("README.md", "docs/quickstart.md", "docs/demo.md", "docs/http.md", "docs/mqtt.md"),
+    "docs/operations.md",
+}
 HTTP_ONLY = """\
 [http]
 port = 8080
@@ -46,10 +49,12 @@ def start_all(reader: Reader) -> None:
 
 
 def follow(reader: Reader, page: Path) -> None:
-    """Type every console block, save every configuration, run every Python block of a page."""
-    for block in blocks(page, "console", "toml", "python"):
+    """Type every console block, save every configuration and trace, run every Python block of a page."""
+    for block in blocks(page, "console", "csv", "toml", "python"):
         if block.language == "console":
             reader.type(block.text)
+        elif block.language == "csv":
+            (reader.folder / "morning.csv").write_text(block.text)
         elif block.language == "python":
             subprocess.run(
                 [sys.executable, "-c", block.text], cwd=reader.folder, check=True, timeout=30
@@ -65,6 +70,11 @@ def test_every_console_block_belongs_to_a_page_that_is_followed() -> None:
 def test_the_quickstart_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         follow(reader, DOCS / "quickstart.md")
+
+
+def test_the_page_about_the_demo_works_as_written(tmp_path: Path) -> None:
+    with Reader(tmp_path) as reader:
+        follow(reader, DOCS / "demo.md")
 
 
 def test_the_readme_works_as_written(tmp_path: Path) -> None:

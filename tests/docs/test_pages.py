@@ -23,7 +23,7 @@ from tools.docs.commands import subcommands
 from tools.docs.keys import TABLES, keys_of
 
 NOW_NS = 1_795_269_660_000_000_000
-EXECUTED = {"console", "toml", "json", "python", "sh"}
+EXECUTED = {"console", "csv", "toml", "json", "python", "sh"}
 LOOKED_AT = {"text", "mermaid"}
 
 BANNED = {
