@@ -307,5 +307,6 @@ def _same_place(old: Lead, new: Lead) -> bool:
         and old.pool == new.pool
         and old.quality == new.quality
         and old.clock_ns == new.clock_ns
-        and (not old.excluded and not old.prefers) == (not new.excluded and not new.prefers)
+        and old.excluded == new.excluded
+        and old.prefers == new.prefers
     )

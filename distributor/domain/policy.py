@@ -106,7 +106,8 @@ class PoolView(Protocol):
         ...
 
     def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
-        """The first ``limit`` waiting leads in value order, whoever may take them."""
+        """In value order, the first ``limit`` waiting leads that anybody may take; and among them the
+        first of those that only some may take, as far as a receiving member is one of them."""
         ...
 
     def oldest(self, limit: int) -> Iterator[Lead]:
