@@ -34,10 +34,20 @@ OWNER_HOLD_SECONDS = 30.0
 EACH_AUDIENCE = 4
 """Of the restricted leads that the same reps may have, so many are looked at in each class: if one
 cannot be given, the next can hardly be."""
+BACK_SOON_SECONDS = 30.0
+"""How long a rep who dropped offline may still come back and be asked for a lead that the others refused.
+With a longer ``offline_grace_seconds``, so long."""
 LISTED = 64
 AVAILABLE = ("available", "held_back")
 """Standings of a member with a free slot; ``held_back``: the policy gives it less."""
 RECEIVING = (*AVAILABLE, "full_pipeline")
+
+
+def back_by_ns(rep: Rep, flow: FlowPlan) -> int:
+    """Until when a rep who dropped offline is expected back; 0 for one who never signed on."""
+    if not rep.since_ns:
+        return 0
+    return rep.since_ns + flow.span_ns(max(BACK_SOON_SECONDS, flow.offline_grace_seconds))
 
 
 def value_order(quality: float, age_seconds: float) -> float:
@@ -206,12 +216,17 @@ class Pool:
         return rep is None or rep.state in ("offline", "away") or rep.paused_until_ns > now_ns
 
     def exhausted(self, lead: Lead) -> bool:
-        """Whether every member who is signed on has refused this lead or let it lie."""
+        """Whether every member who is signed on has refused this lead or let it lie.
+
+        One who dropped offline a moment ago was not asked: it counts until ``back_by_ns``.
+        """
         if not lead.excluded:
             return False
         # Ends at the first one left to ask: on a large floor that is nearly at once.
         return not any(
-            rep.state != "offline" and rep.id not in lead.excluded for rep in self.members.values()
+            (rep.state != "offline" or self.now_ns < back_by_ns(rep, self.flow))
+            and rep.id not in lead.excluded
+            for rep in self.members.values()
         )
 
     # -- members -------------------------------------------------------------------------------

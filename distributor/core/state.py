@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from distributor.core.deadlines import Deadlines
-from distributor.core.ledger import Ledger
-from distributor.core.pool import OWNER_HOLD_SECONDS, Pool
+from distributor.core.ledger import Held, Ledger
+from distributor.core.pool import OWNER_HOLD_SECONDS, Pool, back_by_ns
+from distributor.domain.faults import InvariantBroken
 from distributor.domain.floor import Floor, PoolPlan
 from distributor.domain.lead import Lead, LeadState
 from distributor.domain.rep import Rep
@@ -27,7 +28,10 @@ MQTT_TARGET = "mqtt"
 
 
 class Head(Struct):
-    """Everything of the state but the leads: the head of a snapshot."""
+    """Everything of the state but the leads: the head of a snapshot.
+
+    ``closed``: since when a closed lead is kept in memory, where that is not when it was closed.
+    """
 
     floor: Floor
     reps: list[Rep]
@@ -40,6 +44,7 @@ class Head(Struct):
     epoch: int
     now_ns: int
     salt: str = ""
+    closed: dict[str, int] = {}
 
 
 class State:
@@ -57,12 +62,12 @@ class State:
         self.reps: dict[str, Rep] = {}
         self.pools: dict[str, Pool] = {}
         self.pools_of: dict[str, list[Pool]] = {}
-        self.ledger = Ledger()
+        self.ledger = Ledger(self._held)
         self.deadlines = Deadlines()
         self.memories: dict[tuple[str, str], bytes] = {}
         self.targets_down: dict[str, str] = {}
         self.deferred: dict[str, str] = {}
-        self.closed: deque[tuple[int, str]] = deque()
+        self.closed: OrderedDict[str, int] = OrderedDict()
         self.desk: dict[str, None] = {}
 
     # -- leads ---------------------------------------------------------------------------------
@@ -88,8 +93,10 @@ class State:
             self._wait(lead)
         if lead.deadline_ns and (old is None or old.deadline_ns != lead.deadline_ns):
             self.deadlines.set(lead.deadline_ns, "lead", lead.key)
-        if lead.state == "closed" and (old is None or old.state != "closed"):
-            self.closed.append((self.now_ns, lead.key))
+        if lead.state == "closed":
+            self.closed.setdefault(lead.key, self.now_ns)
+        elif old is not None and old.state == "closed":
+            del self.closed[lead.key]
 
     def _wait(self, lead: Lead) -> None:
         pool = self.pool(lead.pool)
@@ -104,6 +111,13 @@ class State:
         self.ledger.enter(lead.state)
         self.deadlines.set(self.standard_due_ns(lead), "standard", lead.key)
 
+    def _held(self) -> Held:
+        """The open leads that are here, each counted where it is and not by what happened to it."""
+        waiting = 0
+        for pool in self.pools.values():
+            waiting += pool.waiting + len(pool.tests)
+        return Held(waiting, len(self.desk), len(self.leads) - len(self.closed))
+
     def has_open(self, pair: tuple[str, str]) -> bool:
         """Whether a vendor's id is that of a lead that stays in memory (a closed one may be forgotten
         at any event)."""
@@ -112,13 +126,13 @@ class State:
 
     def forget_closed(self) -> None:
         """Drop closed leads that were kept long enough, and deadlines that mean nothing any more."""
-        while self.closed and self.closed[0][0] + CLOSED_KEPT_NS <= self.now_ns:
-            _, key = self.closed.popleft()
-            lead = self.leads.get(key)
-            if lead is not None and lead.state == "closed":
-                del self.leads[key]
-                self.by_vendor.pop((lead.vendor, lead.vendor_id), None)
-
+        while self.closed:
+            key, at_ns = next(iter(self.closed.items()))
+            if at_ns + CLOSED_KEPT_NS > self.now_ns:
+                break
+            del self.closed[key]
+            lead = self.leads.pop(key)
+            self.by_vendor.pop((lead.vendor, lead.vendor_id), None)
         self.deadlines.prune(self._stands)
 
     def next_due_ns(self) -> int | None:
@@ -153,6 +167,12 @@ class State:
         for lead in self.leads.values():
             self.deadlines.set(self.standard_due_ns(lead), "standard", lead.key)
             self.deadlines.set(self.call_due_ns(lead), "lead", lead.key)
+        for rep in self.reps.values():
+            self.deadlines.set(self.back_by_ns(rep), "rep", rep.id)
+
+    def back_by_ns(self, rep: Rep) -> int:
+        """Until when a rep who is offline counts as one who will be asked; 0 where none is waited for."""
+        return back_by_ns(rep, self.floor.flow) if rep.state == "offline" else 0
 
     # -- pools and reps ------------------------------------------------------------------------
 
@@ -256,11 +276,15 @@ class State:
                 epoch=self.epoch,
                 salt=self.salt,
                 now_ns=self.now_ns,
+                closed={k: at for k, at in self.closed.items() if at != self.leads[k].since_ns},
             )
         )
 
     def restore(self, head: bytes, leads: Iterable[Lead]) -> None:
-        """Take a snapshot back: everything derived (pools, deadlines, indexes) is built anew."""
+        """Take a snapshot back: everything derived (pools, deadlines, indexes) is built anew.
+
+        Raises ``InvariantBroken`` when its leads are not those that its ledger counts.
+        """
         was = msgspec.msgpack.decode(head, type=Head)
         self.now_ns, self.epoch, self.salt = was.now_ns, was.epoch, was.salt
         self.reps = {rep.id: rep for rep in was.reps}
@@ -274,17 +298,23 @@ class State:
         self.deferred = was.deferred
         for lead in leads:
             self._take_back(lead)
-        self.closed = deque(sorted(self.closed))
+        kept = {key: was.closed.get(key, self.leads[key].since_ns) for key in self.closed}
+        self.closed = OrderedDict(sorted(kept.items(), key=lambda item: (item[1], item[0])))
         for rep in self.reps.values():
             for due_ns in (
                 rep.offline_due_ns,
                 rep.free_from_ns,
                 rep.paused_until_ns,
                 rep.override_until_ns,
+                self.back_by_ns(rep),
             ):
                 self.deadlines.set(due_ns, "rep", rep.id)
         self.ledger.received = was.received
         self.ledger.counts = was.counts
+        gaps = self.ledger.gaps(self.leads.values())
+        if gaps:
+            message = f"the snapshot has other leads than its ledger counts ({'; '.join(gaps)}): put back a backup"
+            raise InvariantBroken(message)
 
     def _take_back(self, lead: Lead) -> None:
         self.leads[lead.key] = lead
@@ -292,7 +322,7 @@ class State:
         if lead.state == "waiting":
             self._wait(lead)
         elif lead.state == "closed":
-            self.closed.append((lead.since_ns, lead.key))
+            self.closed[lead.key] = lead.since_ns
         elif lead.state == "exception":
             self.desk[lead.key] = None
         self.deadlines.set(lead.deadline_ns, "lead", lead.key)
