@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from distributor.domain.lead import LEAD_STATES, LeadState
 
@@ -13,12 +13,8 @@ if TYPE_CHECKING:
     from distributor.domain.lead import Lead
 
 
-class Held(NamedTuple):
-    """Leads that are really there: in the pools, on the desk, and open in memory at all."""
-
-    waiting: int
-    exception: int
-    open: int
+Held = tuple[int, int, int]
+"""Leads that are really there: waiting in the pools, on the desk, and open in memory at all."""
 
 
 class Ledger:
@@ -45,12 +41,19 @@ class Ledger:
     @property
     def difference(self) -> int:
         """Leads too few or too many anywhere: 0, or the ledger is broken."""
-        counts, held = self.counts, self._held()
+        counts, received = self.counts, self.received
+        waiting, desk, open_ = self._held()
+        if (
+            counts["waiting"] == waiting
+            and counts["exception"] == desk
+            and counts["closed"] + open_ == received == sum(counts.values())
+        ):
+            return 0
         return (
-            abs(self.received - sum(counts.values()))
-            + abs(counts["waiting"] - held.waiting)
-            + abs(counts["exception"] - held.exception)
-            + abs(self.received - counts["closed"] - held.open)
+            abs(received - sum(counts.values()))
+            + abs(counts["waiting"] - waiting)
+            + abs(counts["exception"] - desk)
+            + abs(received - counts["closed"] - open_)
         )
 
     def gaps(self, leads: Iterable[Lead]) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from distributor.core.deadlines import Deadlines
-from distributor.core.ledger import Held, Ledger
+from distributor.core.ledger import Ledger
 from distributor.core.pool import OWNER_HOLD_SECONDS, Pool, back_by_ns
 from distributor.domain.faults import InvariantBroken
 from distributor.domain.floor import Floor, PoolPlan
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from distributor.core.deadlines import TimerKind
+    from distributor.core.ledger import Held
 
 CLOSED_KEPT_NS = 60 * 1_000_000_000
 """How long a closed lead stays in memory for late events; after that the store is asked."""
@@ -68,6 +69,7 @@ class State:
         self.targets_down: dict[str, str] = {}
         self.deferred: dict[str, str] = {}
         self.closed: OrderedDict[str, int] = OrderedDict()
+        self._forget_ns = 0
         self.desk: dict[str, None] = {}
 
     # -- leads ---------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ class State:
         waiting = 0
         for pool in self.pools.values():
             waiting += pool.waiting + len(pool.tests)
-        return Held(waiting, len(self.desk), len(self.leads) - len(self.closed))
+        return waiting, len(self.desk), len(self.leads) - len(self.closed)
 
     def has_open(self, pair: tuple[str, str]) -> bool:
         """Whether a vendor's id is that of a lead that stays in memory (a closed one may be forgotten
@@ -126,13 +128,13 @@ class State:
 
     def forget_closed(self) -> None:
         """Drop closed leads that were kept long enough, and deadlines that mean nothing any more."""
-        while self.closed:
-            key, at_ns = next(iter(self.closed.items()))
-            if at_ns + CLOSED_KEPT_NS > self.now_ns:
-                break
-            del self.closed[key]
-            lead = self.leads.pop(key)
-            self.by_vendor.pop((lead.vendor, lead.vendor_id), None)
+        while self._forget_ns <= self.now_ns:
+            key, at_ns = next(iter(self.closed.items()), ("", self.now_ns))
+            self._forget_ns = at_ns + CLOSED_KEPT_NS
+            if self._forget_ns <= self.now_ns:
+                del self.closed[key]
+                lead = self.leads.pop(key)
+                self.by_vendor.pop((lead.vendor, lead.vendor_id), None)
         self.deadlines.prune(self._stands)
 
     def next_due_ns(self) -> int | None:
