@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import math
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from distributor import __version__, printing, starter
 from distributor.errors import BadConfig, DistributorError
 from distributor.runtime.clock import Clock
-from distributor.settings import load, store_path, to_floor
+from distributor.runtime.progress import Progress
+from distributor.settings import Problems, Settings, load, store_path, to_floor
 
 if TYPE_CHECKING:
     from distributor.store.reader import StoreReader
@@ -92,13 +94,30 @@ def _abandon_stdout() -> None:
 
 def _run(args: argparse.Namespace) -> int:
     path = _config_path(args)
+    # Held back until the daemon listens to it: by default it would end the process.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        settings = load(path)
-    except BadConfig as error:
-        raise _summary(error, path) from None
-    from distributor.app import run
+        try:
+            settings = _load(path)
+        except BadConfig as error:
+            raise _summary(error, path) from None
+        from distributor.app import run
 
-    return run(settings, path)
+        return run(settings, path)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _load(path: Path | str) -> Settings:
+    """The settings, judged as ``run`` will: whatever it would refuse is named now."""
+    return load(path, also=_judge)
+
+
+def _judge(settings: Settings, problems: Problems) -> None:
+    if settings.dialers:
+        from distributor.delivery.checking import check_dialers
+
+        check_dialers(settings, problems)
 
 
 def _summary(error: BadConfig, path: Path) -> BadConfig:
@@ -116,7 +135,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _check_config(args: argparse.Namespace) -> int:
     try:
-        settings = load(args.file)
+        settings = _load(args.file)
     except BadConfig as error:
         print(*error.problems, sep="\n")
         return BAD_CONFIG
@@ -152,8 +171,9 @@ def _why_idle(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    with _reader(args) as reader:
-        printing.WRITERS[args.format](args.kind, reader.export(args.kind), sys.stdout)
+    with _reader(args) as reader, Progress(f"export {args.kind}", "rows") as progress:
+        rows = progress.count(reader.export(args.kind))
+        printing.WRITERS[args.format](args.kind, rows, sys.stdout)
     return OK
 
 
@@ -273,14 +293,16 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
-    if not (math.isfinite(number) and number > 0):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if math.isfinite(number) and number > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number above 0; give one like 90 or 0.5")
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 100000")
-    return number
+    with contextlib.suppress(ValueError):
+        number = int(text)
+        if 1 <= number <= 100_000:
+            return number
+    raise argparse.ArgumentTypeError(f"{text[:60]!r} is no whole number from 1 to 100000; give one")

@@ -27,5 +27,9 @@ class StoreFailed(DistributorError):
     """The store could not keep its promise (disk full, I/O error). The process must end."""
 
 
+class Damaged(StoreFailed):
+    """What the store holds cannot be read back. The message says what, and where."""
+
+
 class Fenced(StoreFailed):
     """Another process owns the journal, or the journal is not where we left it."""

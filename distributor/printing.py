@@ -68,7 +68,7 @@ def why_text(record: Row) -> str:
 def why_idle_text(record: Row) -> str:
     """Why a rep receives nothing, or less."""
     flow = record.get("flow")
-    share = f"{flow:.0%} of full flow" if isinstance(flow, int | float) else "unknown flow"
+    share = f"flow {flow:.2f} of 1" if isinstance(flow, int | float) else "unknown flow"
     reasons: Sequence[Row] = record.get("reasons") or ()
     rows = [[_cell(row.get("code")), _cell(row.get("because"))] for row in reasons]
     lines = [f"rep {record.get('rep')}: {share}"]

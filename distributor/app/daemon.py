@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,7 +17,7 @@ from distributor.app.web import WebSide
 from distributor.delivery.messages import Routes, compose, rfc3339
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import DeliveryFailed, Event, FloorChanged, Started, TargetChanged
-from distributor.errors import StoreFailed
+from distributor.errors import BadConfig, StoreFailed
 from distributor.intake.directory import Directory
 from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
@@ -31,12 +32,13 @@ from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
     from distributor.core.engine import Engine
+    from distributor.delivery.lanes import Item
     from distributor.domain.decisions import Decision
     from distributor.domain.journal import CommitStats, Entry
-    from distributor.domain.messages import Outgoing
+    from distributor.domain.messages import Outgoing, Settlement
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +47,8 @@ FLUSH_SECONDS = 2.0
 
 
 class Daemon:
-    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``."""
+    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``.
+    ``start`` is ``recover``, which may be cancelled, and ``open``."""
 
     engine: Engine
     store: SQLiteStore
@@ -70,26 +73,37 @@ class Daemon:
     # -- start ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover, open the ways out, then the ways in. Raises ``StoreFailed``, ``BadConfig`` (a
-        template, a port in use) before anything was taken in."""
-        store = self.settings.store
-        self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
-        try:
-            await self._recover()
-            self._observe()
-            await self._open_exits()
-            self._dispatch()
-            await self._abandon_strangers()
-            await self._open_entrances()
-        except BaseException:
-            await self._abandon()
-            raise
-        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
+        """Recover, open the ways out, then the ways in."""
+        await self.recover()
+        await self.open()
 
-    async def _recover(self) -> None:
-        self.recovered = await recover(self.store, Policies())
-        self.engine = self.recovered.engine
-        self.engine.resume()
+    async def recover(self) -> None:
+        """Take the store and come to where its last commit was. Raises ``StoreFailed``."""
+        store = self.settings.store
+        with _told("start_failed"):
+            self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
+            try:
+                self.recovered = await recover(self.store, Policies())
+                self.engine = self.recovered.engine
+                self.engine.resume()
+            except BaseException:
+                await self.abandon()
+                raise
+
+    async def open(self) -> None:
+        """Open the ways out, then the ways in. Raises ``BadConfig`` (a template), ``Unavailable``
+        (a port in use) before anything was taken in."""
+        with _told("start_failed"):
+            try:
+                self._observe()
+                await self._open_exits()
+                self._dispatch()
+                await self._abandon_strangers()
+                await self._open_entrances()
+            except BaseException:
+                await self.abandon()
+                raise
+        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
 
     def _observe(self) -> None:
         settings = self.settings
@@ -108,9 +122,15 @@ class Daemon:
             self.clock.now_ns,
             on_settlement=lambda: self.dispatcher.settle_soon(),
             on_result=self.metrics.delivered,
-            on_dead=self._given_up,
+            on_given_up=self._given_up,
         )
         self.metrics.targets(targets)
+        for dialer in self.settings.dialers:
+            self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
+        if self.settings.mqtt is not None:
+            self.metrics.connected("mqtt", False)
+        for set_aside in await self.store.set_aside():
+            self.metrics.set_aside(*set_aside)
         await self.outbox.load()
         census = EngineCensus(self.engine.state, self.outbox, self.store.path, self.clock.now_ns)
         self._census = census
@@ -181,6 +201,7 @@ class Daemon:
             return
         error = task.exception()
         if error is not None:
+            log.error("service_failed", service=task.get_name(), error=str(error) or repr(error))
             self.failed.set_result(error)
 
     async def _abandon_strangers(self) -> None:
@@ -189,18 +210,26 @@ class Daemon:
             if target in self.outbox.targets:
                 continue
             reason = f"dialer {target} is no longer configured"
-            messages = await self.outbox.abandon(target, reason)
-            log.error("outbox_abandoned", target=target, messages=len(messages), reason=reason)
-            for message in messages:
+            given_up = await self.outbox.abandon(target, reason)
+            log.error("outbox_abandoned", target=target, messages=len(given_up), reason=reason)
+            for message, settlement in given_up:
+                events = []
                 if message.kind == "assign":
-                    failed = DeliveryFailed(message.message_id, reason, hold=False)
-                    self.inbox.push(Submission([failed]))
+                    events.append(DeliveryFailed(message.message_id, reason, hold=False))
+                self.inbox.push(Submission(events, settlement=settlement))
 
-    def _given_up(self, message: Outgoing, error: str) -> None:
-        """A dialer refused an assignment for good: a human decides about the lead."""
-        if message.kind == "assign" and self.inbox.open:
-            failed = DeliveryFailed(message.message_id, f"{message.target}: {error}", hold=True)
-            self.inbox.push(Submission([failed]))
+    def _given_up(self, item: Item, settlement: Settlement) -> bool:
+        """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides
+        about the lead. Also while we stop: the last commit takes it along."""
+        message = item.message
+        if message.kind != "assign":
+            return False
+        doubtful = settlement.result == "in_doubt" or not item.untaken
+        may_have_it = "may have it all the same, ask there first: " if doubtful else ""
+        reason = f"{message.target}: {may_have_it}{settlement.error}"
+        failed = DeliveryFailed(message.message_id, reason, hold=True, doubtful=doubtful)
+        self.inbox.push(Submission([failed], settlement=settlement))
+        return True
 
     # -- what the loop hands on ----------------------------------------------------------------
 
@@ -219,6 +248,7 @@ class Daemon:
 
     def mark_target(self, target: str, up: bool, reason: str) -> None:
         """A dialer stopped or began to take messages: the core learns it like everything else."""
+        self.metrics.connected(target, up)
         if self.inbox.open:
             self.inbox.push(Submission([TargetChanged(target, up, reason)]))
 
@@ -226,6 +256,7 @@ class Daemon:
         """The metrics as text, in pieces."""
         if self.broker is not None:
             self.metrics.link_totals("mqtt", self.broker.totals())
+            self.metrics.oldest_unacked(self.broker.link.oldest_unacked_seconds())
         if self.inbox.refused:
             self.metrics.count("intake_refused_total", "http", amount=self.inbox.refused)
             self.inbox.refused = 0
@@ -276,12 +307,19 @@ class Daemon:
 
     async def take_settings(self, settings: Settings) -> None:
         """Put new settings in force; they were checked as a whole."""
+        if self.dialers is not None:
+            try:
+                self.dialers.take_secrets(settings.dialers)
+            except BadConfig as error:
+                self.refuse_settings(error.problems)
+                return
         self.settings = settings
         self._directory = _directory(settings)
         self._routes = _routes(settings)
         if self.metrics.per_rep != settings.metrics.per_rep:
             self.metrics.per_rep = settings.metrics.per_rep
             self.exposition = Exposition(self.metrics, self._census)
+        self.metrics.meet(vendor.id for vendor in settings.vendors)
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor
@@ -300,9 +338,10 @@ class Daemon:
         """Close the inlet, commit what was taken in, send what is committed, say goodbye. Raises
         ``StoreFailed`` when the last commit fails; the store is free in any case."""
         try:
-            await self._wind_down()
+            with _told("stop_failed"):
+                await self._wind_down()
         finally:
-            await self._abandon()
+            await self.abandon()
         log.info("stopped")
 
     async def _wind_down(self) -> None:
@@ -339,16 +378,28 @@ class Daemon:
             senders.append(self.dialers.stop(FLUSH_SECONDS + 1.0))
         await asyncio.gather(*senders, return_exceptions=True)
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
+        """End every service as it stands and give the store free."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
 
 
+@contextmanager
+def _told(event: str) -> Iterator[None]:
+    """What fails here ends the process: the log says why, beside the line on standard error."""
+    try:
+        yield
+    except Exception as error:
+        log.error(event, error=str(error) or repr(error))
+        raise
+
+
 def _directory(settings: Settings) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
-    return Directory((rep.id for rep in settings.reps), vendors)
+    forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
+    return Directory((rep.id for rep in settings.reps), vendors, forms)
 
 
 def _routes(settings: Settings) -> Routes:

@@ -9,8 +9,10 @@ import structlog
 from msgspec.structs import asdict
 
 from distributor import __version__
+from distributor.delivery.checking import secret_of
 from distributor.delivery.messages import DaemonStatus, encode, rfc3339
 from distributor.delivery.mqtt_sender import MqttSender
+from distributor.delivery.templates import compile_plan
 from distributor.delivery.webhook import WebhookSender
 from distributor.errors import Unavailable
 from distributor.intake.mqtt_intake import MqttIntake
@@ -18,10 +20,9 @@ from distributor.mqtt import LastWill, MqttLink
 from distributor.mqtt import MqttSettings as LinkSettings
 from distributor.mqtt.values import TlsFiles
 from distributor.runtime.clock import jitter
-from distributor.settings import read_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from typing import Any, Literal
 
     from distributor.app.daemon import Daemon
@@ -39,10 +40,10 @@ class BrokerSide:
     def __init__(self, settings: MqttSettings, daemon: Daemon) -> None:
         self._daemon = daemon
         self._topic = f"{settings.topic_prefix}/daemon/status"
-        will = LastWill(self._topic, self._status("offline"), retain=True)
+        self._attempt_ns = 0
         earlier = daemon.store.epoch > 1
         self.link = MqttLink(
-            link_settings(settings), jitter=jitter, will=will, expect_session=earlier
+            link_settings(settings), jitter=jitter, will=self._will, expect_session=earlier
         )
         self.intake = MqttIntake(
             self.link,
@@ -74,25 +75,32 @@ class BrokerSide:
         return self.link.problem
 
     def totals(self) -> dict[str, int]:
-        """What the link and the intake have counted (event -> total)."""
+        """What the link, the intake and the sender have counted (event -> total)."""
         counted: dict[str, int] = asdict(self.link.counters)
         counted["ignored_response_topics"] = self.intake.ignored_response_topics
+        counted["unheard_assignments"] = self.sender.no_subscriber.get("assign", 0)
         return counted
 
-    def _status(self, state: Literal["online", "draining", "offline"]) -> bytes:
-        return encode(DaemonStatus(state, __version__, rfc3339(self._daemon.clock.now_ns())))
+    def _will(self) -> LastWill:
+        """The last will of the next connection. Its ``at`` cannot be the time at which it comes; it is
+        that of the ``online`` which it takes back, so that who ignores what is older heeds it."""
+        self._attempt_ns = self._daemon.clock.now_ns()
+        return LastWill(self._topic, self._status("offline", self._attempt_ns), retain=True)
+
+    def _status(
+        self, state: Literal["online", "draining", "offline"], at_ns: int | None = None
+    ) -> bytes:
+        at = rfc3339(self._daemon.clock.now_ns() if at_ns is None else at_ns)
+        return encode(DaemonStatus(state, __version__, at))
 
     def _connected(self, session_present: bool) -> None:
-        metrics = self._daemon.metrics
-        metrics.connected("mqtt", True)
         if self.link.counters.connects > 1:
-            metrics.reconnected("mqtt")
-        self.link.publish(self._topic, self._status("online"), retain=True)
+            self._daemon.metrics.reconnected("mqtt")
+        self.link.publish(self._topic, self._status("online", self._attempt_ns), retain=True)
         self._daemon.mark_target("mqtt", True, "connected")
         self.sender.wake()
 
     def _disconnected(self, reason: str) -> None:
-        self._daemon.metrics.connected("mqtt", False)
         self._daemon.mark_target("mqtt", False, reason)
 
     async def drain(self) -> None:
@@ -144,21 +152,24 @@ class DialerSide:
                     self._outbox.lanes(plan.id),
                     self._clock.now_ns,
                     random=jitter,
-                    secret=_secret(plan),
+                    secret=secret_of(plan),
                     on_target=self._mark,
                 )
             )
         return [sender.run() for sender in self.senders]
 
+    def take_secrets(self, plans: Sequence[WebhookPlan]) -> None:
+        """Read the secrets again: their files may have changed. Raises ``BadConfig``, and takes
+        none, where one cannot be read or does not fit its templates."""
+        secrets = {plan.id: secret_of(plan) for plan in plans}
+        for plan in plans:
+            compile_plan(plan, secrets[plan.id])
+        for sender in self.senders:
+            sender.secret = secrets[sender.plan.id]
+
     async def stop(self, seconds: float) -> None:
         """Finish what is under way, at most so long."""
         await asyncio.gather(*(sender.stop(seconds) for sender in self.senders))
-
-
-def _secret(plan: WebhookPlan) -> str:
-    if plan.secret_file is None and plan.secret_env is None:
-        return ""
-    return read_secret(plan.secret_file, plan.secret_env)
 
 
 def link_settings(settings: MqttSettings) -> LinkSettings:

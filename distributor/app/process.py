@@ -14,9 +14,10 @@ import structlog
 from distributor.app.daemon import Daemon
 from distributor.observe import logs
 from distributor.runtime.clock import Clock
-from distributor.settings.reload import watch
+from distributor.settings.reload import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from distributor.settings import Settings
@@ -45,28 +46,52 @@ def run(settings: Settings, config_path: Path) -> int:
 
 async def _serve(settings: Settings, config_path: Path, clock: Clock) -> None:
     daemon = Daemon(settings, clock=clock)
-    asked = _stop_on_signals()
-    await daemon.start()
-    following = asyncio.create_task(  # noqa: TID251 - a service of this process, ended below
-        watch(config_path, lambda: daemon.settings, daemon.take_settings, daemon.refuse_settings),
-        name="settings",
+    watch = Watch(
+        config_path, lambda: daemon.settings, daemon.take_settings, daemon.refuse_settings
     )
-    waiting = asyncio.create_task(asked.wait(), name="stop asked")  # noqa: TID251
+    asked = _listen_to_signals(watch.again)
+    waiting = asyncio.create_task(asked.wait(), name="stop asked")  # noqa: TID251 - ended below
+    try:
+        if await _recovered(daemon, waiting):
+            await daemon.open()
+            await _until_asked(daemon, watch, waiting)
+    finally:
+        waiting.cancel()
+
+
+async def _recovered(daemon: Daemon, waiting: asyncio.Task[object]) -> bool:
+    """Recover. False where a stop was asked for meanwhile: a long recovery need not be finished."""
+    recovering = asyncio.create_task(daemon.recover(), name="recovery")  # noqa: TID251
+    await asyncio.wait({waiting, recovering}, return_when=asyncio.FIRST_COMPLETED)
+    if recovering.done():
+        await recovering  # raises what stopped it
+        return True
+    recovering.cancel()
+    await asyncio.wait({recovering})
+    if not recovering.cancelled():
+        await recovering
+        await daemon.abandon()
+    log.info("stopped", during="recovery")
+    return False
+
+
+async def _until_asked(daemon: Daemon, watch: Watch, waiting: asyncio.Task[object]) -> None:
+    """Serve until a stop is asked for or a service fails, which is raised after the stop."""
+    following = asyncio.create_task(watch.run(), name="settings")  # noqa: TID251 - ended below
     ends: set[asyncio.Future[object]] = {waiting, following, daemon.failed}  # type: ignore[arg-type]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    for task in (waiting, following):
-        task.cancel()
-    ended = await asyncio.gather(waiting, following, return_exceptions=True)
+    following.cancel()
+    (ended,) = await asyncio.gather(following, return_exceptions=True)
     await daemon.stop()
     if daemon.failed.done():
         raise daemon.failed.result()
-    for error in ended:
-        if isinstance(error, Exception):  # not a cancellation: the watch itself failed
-            raise error
+    if isinstance(ended, Exception):  # not a cancellation: the watch itself failed
+        raise ended
 
 
-def _stop_on_signals() -> asyncio.Event:
-    """The first SIGTERM or SIGINT asks for an orderly stop, the second one ends at once."""
+def _listen_to_signals(reload: Callable[[], None]) -> asyncio.Event:
+    """The first SIGTERM or SIGINT asks for an orderly stop, the second one ends at once; SIGHUP asks
+    for a reload."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -77,4 +102,7 @@ def _stop_on_signals() -> asyncio.Event:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    # Held back since the start of the command; what came meanwhile arrives now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     return asked

@@ -7,96 +7,136 @@ from typing import TYPE_CHECKING
 
 from distributor import __version__
 from distributor.app.policies import Policies
+from distributor.app.snapshot_check import unlike
 from distributor.core.engine import Engine
-from distributor.domain.decisions import Assigned, AssignmentEnded
+from distributor.domain.decisions import Assigned, AssignmentEnded, LeadHeld, LeadReleased
 from distributor.domain.events import Started, Ticked
-from distributor.store.projection import Row, lead_row
+from distributor.errors import Damaged, DistributorError
+from distributor.runtime.progress import Progress
 from distributor.store.reader import StoreReader
+from distributor.store.scratch import TABLES, Scratch, first_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from distributor.domain.journal import Entry
+
+WRITTEN_AT_ONCE = 1_000
+_DATED = (Assigned, AssignmentEnded, LeadHeld, LeadReleased)
+"""Decisions that carry the time of their entry."""
 
 
 def verify(path: Path) -> str | None:
     """The first difference between the journal and the rest, None when all agrees.
 
-    Folds every recorded decision from the beginning and compares the leads and the assignments with
-    the tables that people query; checks the ledger after every entry; and decides every event again
-    where the recording version is this one.
+    Folds every recorded decision from the beginning; makes from it the rows of every table that people
+    query and compares them with the stored ones; compares the snapshots and, as far as it follows from
+    the journal, the outbox; checks the ledger after every entry; and decides every event again where
+    the recording version is this one. What cannot be read is a difference, too.
     """
-    with closing(StoreReader(path)) as reader, reader.picture():
+    with closing(StoreReader(path)) as reader, closing(Scratch()) as scratch, reader.picture():
+        try:
+            return _Verification(reader, scratch).run()
+        except Damaged as error:
+            return str(error)
+
+
+class _Verification:
+    """One walk through the journal."""
+
+    def __init__(self, reader: StoreReader, scratch: Scratch) -> None:
+        self._reader = reader
+        self._scratch = scratch
         identity = reader.identity()
+        self._epoch: int = identity["epoch"]
         tag, seed = identity["tag"], identity["seed"]
-        folded = Engine(tag=tag, seed=seed, factories={})
-        again: Engine | None = Engine(tag=tag, seed=seed, factories=Policies())
-        expected = _Expected()
-        for number, entry in enumerate(reader.entries(), 1):
-            if entry.seq != number:
-                return f"entry {number} is missing from the journal"
-            folded.fold(entry.at_ns, entry.decisions)
-            expected.take(folded, entry)
-            if folded.state.ledger.difference:
-                return f"entry {entry.seq}: the ledger is off by {folded.state.ledger.difference}"
-            if isinstance(entry.event, Started) and entry.event.version != __version__:
-                again = None  # another release decided from here on
-            if again is not None:
-                if isinstance(entry.event, Started) and entry.seq > 1:
-                    again.resume()
-                difference = _decide_again(again, entry)
+        self._folded = Engine(tag=tag, seed=seed, factories={})
+        self._again: Engine | None = Engine(tag=tag, seed=seed, factories=Policies())
+        self._snapshots = set(reader.snapshots())
+        self._unwritten: list[Entry] = []
+        self._at_ns = 0
+
+    def run(self) -> str | None:
+        """The first difference."""
+        last = self._reader.last_seq()
+        with Progress("verify", "entries", last) as progress:
+            for number, entry in enumerate(progress.count(self._reader.entries()), 1):
+                if entry.seq != number:
+                    return f"entry {number} is missing from the journal"
+                difference = self._take(entry)
                 if difference:
-                    return difference
-        return _compare(expected.leads, reader.rows("leads"), "lead") or _compare(
-            expected.assignments, reader.rows("assignments"), "assignment"
-        )
+                    return f"entry {entry.seq}: {difference}"
+                if entry.seq in self._snapshots:
+                    difference = unlike(self._folded.state, *self._reader.snapshot(entry.seq))
+                    if difference:
+                        return f"snapshot {entry.seq}: {difference}"
+            self._write()
+        ahead = [seq for seq in self._snapshots if seq > last]
+        if ahead:
+            return f"snapshot {max(ahead)}: the journal ends before it, at entry {last}"
+        if self._folded.state.epoch > self._epoch:
+            return f"meta: the epoch is {self._epoch}, the journal has {self._folded.state.epoch}"
+        return self._compare_tables() or self._reader.stray_message()
 
+    def _compare_tables(self) -> str | None:
+        for table in TABLES:
+            with Progress(f"verify: {table.name}", "rows") as progress:
+                made = progress.count(self._scratch.rows(table))
+                difference = first_difference(table, made, self._reader.rows(table))
+            if difference:
+                return difference
+        return None
 
-class _Expected:
-    """The rows that the journal makes, by their first column."""
+    def _take(self, entry: Entry) -> str | None:
+        """Fold one entry, decide it again, and note what it writes."""
+        difference = self._misdated(entry)
+        if difference:
+            return difference
+        try:
+            self._folded.fold(entry.at_ns, entry.decisions)
+        except Exception as error:  # noqa: BLE001 - it cannot have been decided in this state
+            return f"its decisions do not fit what was before: {error!r}"
+        if self._folded.state.ledger.difference:
+            return f"the ledger is off by {self._folded.state.ledger.difference}"
+        self._unwritten.append(entry)
+        if len(self._unwritten) >= WRITTEN_AT_ONCE:
+            self._write()
+        if isinstance(entry.event, Started) and entry.event.version != __version__:
+            self._again = None  # another release decided from here on
+        if self._again is None:
+            return None
+        try:
+            return _decide_again(self._again, entry)
+        except DistributorError:
+            raise  # a policy that is not installed here
+        except Exception as error:  # noqa: BLE001 - it did not fail then
+            return f"deciding it again fails: {error!r}"
 
-    def __init__(self) -> None:
-        self.leads: dict[str, Row] = {}
-        self.assignments: dict[str, Row] = {}
-
-    def take(self, folded: Engine, entry: Entry) -> None:
-        """What one folded entry changes."""
-        for lead in folded.take_touched()[0]:
-            self.leads[lead.key] = lead_row(lead)
+    def _misdated(self, entry: Entry) -> str | None:
+        if entry.at_ns < self._at_ns:
+            return "its time is before that of the entry before it"
+        self._at_ns = entry.at_ns
         for decision in entry.decisions:
-            name = getattr(decision, "assignment_id", "")
-            if isinstance(decision, Assigned):
-                who = (decision.lead_key, decision.rep, decision.attempt)
-                self.assignments[name] = (name, *who, decision.at_ns, None, None)
-            elif isinstance(decision, AssignmentEnded):
-                begun = self.assignments[name][:5]
-                self.assignments[name] = (*begun, decision.at_ns, decision.cause)
+            if isinstance(decision, _DATED) and decision.at_ns != entry.at_ns:
+                return f"its time is {entry.at_ns}, that of what was decided {decision.at_ns}"
+        return None
+
+    def _write(self) -> None:
+        self._scratch.write(self._unwritten, *self._folded.take_touched())
+        self._unwritten = []
 
 
 def _decide_again(engine: Engine, entry: Entry) -> str | None:
+    if isinstance(entry.event, Started) and entry.seq > 1:
+        engine.resume()
     for at_ns in entry.idle_ticks:
         decided = tuple(engine.handle(Ticked(), at_ns))
         if decided:
-            return f"before entry {entry.seq}: decided now {decided[0]!r}, nothing then"
+            return f"before it, decided now {decided[0]!r}, nothing then"
     decided = tuple(engine.handle(entry.event, entry.at_ns))
     if decided == entry.decisions:
         return None
     for number, (now, then) in enumerate(zip(decided, entry.decisions, strict=False)):
         if now != then:
-            return f"entry {entry.seq}, decision {number}: recorded {then!r}, decided now {now!r}"
-    return f"entry {entry.seq}: recorded {len(entry.decisions)} decisions, now {len(decided)}"
-
-
-def _compare(expected: dict[str, Row], rows: Iterable[Row], what: str) -> str | None:
-    """What the journal makes against what the table has; empties ``expected``."""
-    for row in rows:
-        mine = expected.pop(row[0], None)
-        if mine is None:
-            return f"{what} {row[0]} is in the table and not in the journal"
-        if mine != row:
-            pairs = [(was, now) for was, now in zip(mine, row, strict=True) if was != now]
-            return f"{what} {row[0]}: the journal says {pairs[0][0]!r}, the table {pairs[0][1]!r}"
-    for key in expected:
-        return f"{what} {key} is in the journal and not in the table"
-    return None
+            return f"decision {number}: recorded {then!r}, decided now {now!r}"
+    return f"recorded {len(entry.decisions)} decisions, now {len(decided)}"

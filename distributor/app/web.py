@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from distributor.errors import BadConfig
+from distributor.errors import Unavailable
 from distributor.intake.http_api import make_http_app
 from distributor.intake.http_auth import Token, Tokens
 from distributor.intake.http_parts import Parts
+from distributor.intake.http_server import listen
 from distributor.observe.exposition import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -33,12 +35,13 @@ class WebSide:
         self._daemon = daemon
         self._reader = StoreViews(daemon.reader(), daemon.clock.now_ns)
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self._made_for: object = None
         self._made = Tokens(())
         self.port = 0
 
     async def start(self) -> None:
-        """Listen. Raises ``BadConfig`` when the address cannot be had."""
+        """Listen. Raises ``Unavailable`` when the address cannot be had."""
         daemon = self._daemon
         settings = daemon.settings.http
         if settings is None:
@@ -57,19 +60,21 @@ class WebSide:
         app = make_http_app(parts, self._tokens, max_body_bytes=settings.max_body_bytes)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
+        assert self._runner.server is not None
         context = None
         if settings.tls is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(settings.tls.cert_file, settings.tls.key_file)
-        site = web.TCPSite(self._runner, settings.host, settings.port, ssl_context=context)
         try:
-            await site.start()
+            self._listener = await listen(
+                self._runner.server, settings.host, settings.port, context
+            )
         except OSError as error:
-            await self._runner.cleanup()
+            await self.stop()
             where = f"{settings.host}:{settings.port}"
-            problem = f"http.port: cannot listen on {where} ({error.strerror}); choose another"
-            raise BadConfig([problem]) from error
-        self.port = self._runner.addresses[0][1]
+            problem = f"http.port: cannot listen on {where} ({error.strerror})"
+            raise Unavailable(f"{problem}; free it or choose another") from error
+        self.port = self._listener.sockets[0].getsockname()[1]
 
     def _tokens(self) -> Tokens:
         settings = self._daemon.settings
@@ -84,11 +89,13 @@ class WebSide:
     async def stop(self, *, answering: bool = True) -> None:
         """Answer what was asked, then close. ``answering``: False where nothing is committed any
         more, so that nobody can be answered."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             if not answering and self._runner.server is not None:
                 await self._runner.server.shutdown(NO_ANSWER_SECONDS)
             await self._runner.cleanup()
-        self._reader.close()
+        await self._reader.close()
 
 
 def _tokens(settings: Settings) -> Tokens:
@@ -132,6 +139,6 @@ class StoreViews:
         """The open cases."""
         return await self._reader.ask(self._reader.exceptions)
 
-    def close(self) -> None:
-        """Give the store free."""
-        self._reader.close()
+    async def close(self) -> None:
+        """Break off what is under way, and give the store free."""
+        await asyncio.to_thread(self._reader.close)

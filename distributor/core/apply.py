@@ -199,6 +199,7 @@ class Apply:
         if rep is not None and decision.free_from_ns > rep.free_from_ns:
             rep.free_from_ns = decision.free_from_ns
             self.state.deadlines.set(rep.free_from_ns, "rep", rep.id)
+            self.touched_reps[rep.id] = None
 
     def _status_changed(self, decision: d.StatusChanged) -> None:
         lead = self.state.leads[decision.lead_key]
@@ -327,8 +328,7 @@ class Apply:
             if pool_id in before and before[pool_id] != after.get(pool_id):
                 del self.state.memories[owner]  # another policy could not read it
         self.state.set_again()
-        for rep in decision.floor.reps:
-            self.touched_reps[rep.id] = None
+        self.touched_reps.update(dict.fromkeys(self.state.reps))  # also those who left the floor
 
     def _epoch_began(self, decision: d.EpochBegan) -> None:
         self.state.epoch = decision.epoch

@@ -175,10 +175,10 @@ class Engine:
                 self._leases.hold_if_exhausted(self.state.leads[key])
 
     def _delivery_failed(self, event: e.DeliveryFailed) -> None:
-        """Nobody could have called: the rep is not to blame, and the lead goes on."""
+        """Nobody could have called: the rep is not to blame, and the lead goes on. Where somebody
+        called all the same, it stays."""
         lead = self.state.leads.get(lead_key_of(event.assignment_id))
-        untouched = lead is not None and lead.state == "assigned" and not lead.attempted_ns
-        fits = lead is not None and lead.assignment_id == event.assignment_id and untouched
+        fits = lead is not None and lead.assignment_id == event.assignment_id and _lies(lead, event)
         self._core.emit(
             EventRecorded(
                 event_id="",
@@ -194,7 +194,7 @@ class Engine:
         )
         if lead is None or not fits:
             return
-        self._leases.end(lead, "delivery_failed", event.reason)
+        self._leases.end(lead, "delivery_failed", event.reason, untaken=not event.doubtful)
         lead = self.state.leads[lead.key]
         if event.hold and lead.state == "waiting":
             self._leases.hold(lead, "delivery_failed", event.reason)
@@ -216,3 +216,10 @@ class Engine:
                 waits = uncontacted and lead.state == "assigned" and not lead.attempted_ns
                 if waits and (lead.dialer or MQTT_TARGET) == target and not lead.claimed_ns:
                     self._leases.restart(lead, "the dialer was down: its clocks begin anew")
+
+
+def _lies(lead: Lead, event: e.DeliveryFailed) -> bool:
+    """Whether nothing shows that somebody has the lead although handing it over failed."""
+    heard = lead.attempted_ns or lead.call_ns or lead.claimed_ns
+    heard = heard or (event.doubtful and lead.accepted)
+    return lead.state == "assigned" and not heard

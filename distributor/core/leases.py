@@ -42,6 +42,7 @@ class Leases:
         revoke: bool = True,
         numbers: dict[str, float] | None = None,
         by: str = "",
+        untaken: bool = False,
     ) -> None:
         """End a live assignment. The policy hears of it when the lead was not contacted."""
         core = self._core
@@ -63,12 +64,13 @@ class Leases:
                 numbers=numbers or {},
                 by=by,
                 dialer=lead.dialer,
+                untaken=untaken,
             )
         )
         policy = core.policy_of(lead)
         if policy is not None:
             if lead.in_pipeline and told:
-                policy.work_ended(lead, rep, "status", core.now_ns, core.now_ns)
+                policy.work_ended(lead, rep, _end_of_work(cause), core.now_ns, core.now_ns)
             elif lead.in_pipeline:
                 policy.lease_ended(lead, rep, cause, blame=blame, now_ns=core.now_ns)
             core.stir(lead.pool)
@@ -135,10 +137,13 @@ class Leases:
         self.welcome(core.state.leads[lead.key])
 
     def take_back(self, rep: Rep, cause: EndCause, because: str) -> None:
-        """All uncontacted leads of a rep come back at once."""
+        """All uncontacted leads of a rep come back at once. One that is dialled stays with a rep who
+        only takes a break: it may be ringing."""
         for key in list(rep.open):
             lead = self._core.state.leads[key]
-            if lead.state == "assigned" and lead.assignment_id and not lead.claimed_ns:
+            dialled = cause == "rep_away" and lead.attempted_ns
+            untouched = not lead.claimed_ns and not dialled
+            if lead.state == "assigned" and lead.assignment_id and untouched:
                 self.end(lead, cause, because)
 
     def restart(self, lead: Lead, because: str) -> None:
@@ -168,3 +173,10 @@ class Leases:
             policy.work_ended(lead, rep, cause, at_ns, core.now_ns)
             core.stir(lead.pool)
         core.refresh(rep)
+
+
+def _end_of_work(cause: EndCause) -> WorkEndCause:
+    """What the end of an assignment says about the work on a lead that was dialled."""
+    if cause == "rejected":
+        return "status"
+    return "unheard" if cause in ("expired", "working_limit") else "taken_back"

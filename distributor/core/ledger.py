@@ -60,11 +60,11 @@ class Ledger:
         """What the counts and the records of all open ``leads`` do not agree on, in words."""
         found = Counter(lead.state for lead in leads)
         gaps = [
-            f"{state}: {self.counts[state]} counted, {found[state]} found"
+            f"it counts {self.counts[state]} {state} leads and has {found[state]}"
             for state in LEAD_STATES
             if state != "closed" and self.counts[state] != found[state]
         ]
         total = sum(self.counts.values())
         if total != self.received:
-            gaps.append(f"received: {self.received} counted, {total} in all states")
+            gaps.append(f"it counts {self.received} leads received and {total} in all states")
         return gaps

@@ -120,7 +120,7 @@ class Pipeline:
     def _contacted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         counted = event.evidence == "dialer" or self._core.state.floor.flow.accept_claims
         self._record_contact(event, lead, match, at_ns, counted=counted)
-        if match.live and not lead.attempted_ns and not lead.call_ns:
+        if match.live and not lead.call_ns and (counted or not lead.attempted_ns):
             self._tell_contact(event, lead, at_ns)
         if counted and not lead.standard:
             self.count_standard(self._core.state.leads[lead.key], at_ns)
@@ -159,11 +159,11 @@ class Pipeline:
         return self._core.state.floor.flow.floor_seconds(max(0, at_ns - since_ns))
 
     def _tell_contact(self, event: LeadEvent, lead: Lead, at_ns: int) -> None:
-        """The policy learns of the first sign of life on a lease, once. Only a dialer's record of a
-        healthy delivery is evidence about the rep."""
+        """The policy learns of the first sign of life on a lease. Only a dialer's record of a healthy
+        delivery is evidence about the rep."""
         core = self._core
         policy = core.policy_of(lead)
-        if policy is None:
+        if policy is None or not lead.in_pipeline:
             return
         believed = event.evidence == "dialer" or core.state.floor.flow.accept_claims
         policy.contacted(
@@ -181,8 +181,17 @@ class Pipeline:
         met = at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds)
         self._core.emit(StandardCounted(lead.key, lead.pool, STANDARD, met, lead.test))
 
+    def _tell_late(self, lead: Lead, match: _Match, at_ns: int) -> None:
+        """The end of a lead that had left the pipeline before, by presumption or by a limit."""
+        core = self._core
+        policy = core.policy_of(lead)
+        if policy is not None and match.rep in core.state.reps:
+            policy.work_ended(lead, core.state.reps[match.rep], "late", at_ns, core.now_ns)
+            core.stir(lead.pool)
+
     def _call_ended(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         if not lead.in_pipeline:
+            self._tell_late(lead, match, at_ns)
             return
         if not lead.attempted_ns and not lead.call_ns:
             self._core.emit(
@@ -203,6 +212,10 @@ class Pipeline:
         if lead.in_pipeline and status != "working":
             self._leases.end_work(lead, "status", at_ns)
             lead = core.state.leads[lead.key]
+        elif lead.in_pipeline:
+            self._tell_working(lead, at_ns)
+        else:
+            self._tell_late(lead, match, at_ns)
         if STATUS_MOVES[status] != "work" and match.live:
             parked = STATUS_MOVES[status] == "park"
             because = f"status {status}"
@@ -224,6 +237,15 @@ class Pipeline:
         )
         if status == "converted":
             self._tell_conversion(lead, match.rep)
+
+    def _tell_working(self, lead: Lead, at_ns: int) -> None:
+        """Said to be in work: as a bare claim it keeps the lease, and is no evidence."""
+        core = self._core
+        policy = core.policy_of(lead)
+        if policy is not None and not lead.attempted_ns and not lead.call_ns:
+            rep = core.state.reps[lead.rep]
+            policy.contacted(lead, rep, at_ns, counted=False, now_ns=core.now_ns)
+            core.stir(lead.pool)
 
     def _deadline_ns(self, event: LeadEvent, status: str) -> int:
         flow = self._core.state.floor.flow

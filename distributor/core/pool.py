@@ -97,6 +97,10 @@ class Pool:
         self._queues.remove(lead)
         self.waiting -= 1
 
+    def held(self, *, test: bool) -> int:
+        """How many leads of a kind wait. Tests are counted apart: they must not keep real ones out."""
+        return len(self.tests) if test else self.waiting
+
     def restricted(self) -> list[str]:
         """Keys of the waiting leads that not every member may take, oldest first."""
         return self._queues.restricted()

@@ -74,9 +74,10 @@ class Presence:
 
     def _finish_work(self, rep: Rep, at_ns: int) -> None:
         """A dialer that reports every state says "ready" when the call is over."""
-        for key in [key for key, uncontacted in rep.open.items() if not uncontacted]:
+        for key in list(rep.open):
             lead = self._core.state.leads[key]
-            if lead.call_ns <= at_ns and lead.rep == rep.id:
+            began_ns = lead.call_ns or lead.attempted_ns
+            if began_ns and began_ns <= at_ns and lead.rep == rep.id:
                 self._leases.end_work(lead, "agent_ready", at_ns)
 
     def go_offline(self, rep: Rep) -> None:

@@ -59,8 +59,9 @@ class Reception:
             return
         pool_id = route(core.state)
         limit = core.state.floor.flow.pool_limit
-        if pool_id is not None and core.state.pools[pool_id].waiting >= limit:
-            reason = f"pool {pool_id} holds {limit} waiting leads: send it again later"
+        if pool_id is not None and core.state.pools[pool_id].held(test=event.test) >= limit:
+            kind = "test leads" if event.test else "leads"
+            reason = f"pool {pool_id} holds {limit} waiting {kind}: send it again later"
             core.emit(
                 LeadRejected(event.vendor, event.vendor_id, reason, event.channel, retryable=True)
             )

@@ -315,8 +315,7 @@ class State:
         self.ledger.counts = was.counts
         gaps = self.ledger.gaps(self.leads.values())
         if gaps:
-            message = f"the snapshot has other leads than its ledger counts ({'; '.join(gaps)}): put back a backup"
-            raise InvariantBroken(message)
+            raise InvariantBroken("; ".join(gaps))
 
     def _take_back(self, lead: Lead) -> None:
         self.leads[lead.key] = lead

@@ -162,8 +162,8 @@ class Supervision:
 
     def _close(self, event: SupervisorActed, lead: Lead, because: str) -> None:
         core = self._core
-        if lead.in_pipeline:
-            self._leases.end_work(lead, "status", core.now_ns)
+        if lead.in_pipeline and (lead.attempted_ns or lead.call_ns):
+            self._leases.end_work(lead, "taken_back", core.now_ns)
             lead = core.state.leads[lead.key]
         if lead.assignment_id:
             self._leases.end(lead, "closed", because, revoke=True, by=event.who)

@@ -3,8 +3,9 @@
 Messages of one ``order_key`` (a lead) stand in a lane and leave one act after another: the next
 assignment or revocation of a lead goes out when the one before it is settled. Messages of one *act*
 (the same assignment told to the dialer and to the rep's desktop) have different receivers and may be
-under way together. Lanes do not wait for each other, so many leads are under way at once while a
-refused message holds back nothing but its own lead.
+under way together. What a receiver refused steps aside: from then on only the same receiver's messages
+wait for it, and those of other receivers pass. Lanes do not wait for each other, so many leads are
+under way at once while a refused message holds back nothing but its own lead at its own receiver.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Item:
     ``delayed`` until ``next_ns``. ``attempts`` counts answers that were no success, ``refusals`` those
     that the message itself caused. ``loaded``: an earlier process may have sent it. ``uncertain``:
     nobody knows whether it was taken. ``hasty``: delayed by the target's fault, not by its own.
+    ``receiver``: who reads it, one of those behind the target.
     """
 
     __slots__ = (
@@ -37,6 +39,7 @@ class Item:
         "loaded",
         "message",
         "next_ns",
+        "receiver",
         "refusals",
         "state",
         "uncertain",
@@ -54,6 +57,14 @@ class Item:
         self.hasty = False
         self.state: ItemState = "waiting"
         self.act = (message.message_id, _ACTS.get(message.kind, message.kind))
+        # leads/dialer, leads/rep/ana, ...: one receiver's topics differ in their last word alone.
+        self.receiver = message.address.rpartition("/")[0]
+
+    @property
+    def untaken(self) -> bool:
+        """Whether it is certain that the receiver does not have it: it never left, or every time it
+        was refused."""
+        return not self.loaded and self.refusals == self.attempts
 
 
 class Lanes:
@@ -96,11 +107,8 @@ class Lanes:
             self._lanes[message.order_key] = [item]
             self._free(item)
             return
-        last = lane[-1]
         lane.append(item)
-        # What is not waiting belongs to the act in front.
-        if last.act == item.act and last.state in ("ready", "sent"):
-            self._free(item)
+        self._advance(lane)
 
     def tick(self, now_ns: int) -> None:
         """Make ready what is delayed until now."""
@@ -109,14 +117,12 @@ class Lanes:
             item = self._items.get(number)
             if item is not None and item.state == "delayed" and item.next_ns == next_ns:
                 self._make_ready(item)
-                self._release(item)
 
     def hurry(self) -> None:
         """Make ready what is delayed only because the target failed."""
         for item in list(self._items.values()):
             if item.state == "delayed" and item.hasty:
                 self._make_ready(item)
-                self._release(item)
 
     @property
     def next_due_ns(self) -> int | None:
@@ -170,13 +176,16 @@ class Lanes:
         self._finish(item, Settlement(item.message.id, "in_doubt", item.attempts, 0, error))
 
     def retry(self, item: Item, next_ns: int, error: str, *, hasty: bool = False) -> None:
-        """Not taken: again at ``next_ns``, the rest of its lane behind it."""
+        """Not taken: again at ``next_ns``; other receivers do not wait for it any more."""
         self.sent -= 1
         item.attempts += 1
         item.hasty = hasty
         item.next_ns = next_ns
         item.state = "delayed"
         heappush(self._delayed, (next_ns, item.message.id))
+        lane = self._lanes.get(item.message.order_key)
+        if lane is not None and len(lane) > 1:
+            self._advance(lane)
         self._settle(item, Settlement(item.message.id, "retry", item.attempts, next_ns, error))
 
     def put_back(self, items: Iterable[Item]) -> None:
@@ -185,27 +194,38 @@ class Lanes:
             self.sent -= 1
             self._make_ready(item)
 
-    def _free(self, item: Item) -> bool:
-        """Nothing stands before this item. False: its own delay does."""
+    def _free(self, item: Item) -> None:
+        """Nothing stands before this item, but perhaps its own delay."""
         if item.next_ns:
             item.state = "delayed"
             heappush(self._delayed, (item.next_ns, item.message.id))
-            return False
-        self._make_ready(item)
-        return True
+        else:
+            self._make_ready(item)
 
     def _make_ready(self, item: Item) -> None:
         item.state = "ready"
         item.hasty = False
         heappush(self._ready, item.message.id)
 
-    def _release(self, front: Item) -> None:
-        """Free what waits behind ``front`` and belongs to its act."""
-        for item in self._lanes.get(front.message.order_key, ()):
-            if item.act != front.act:
-                break
-            if item.state == "waiting":
+    def _advance(self, lane: list[Item]) -> None:
+        """Free what nothing stands before any more: the act in front, and at every receiver what may
+        pass that which others refused."""
+        act: tuple[str, str] | None = None  # the oldest one that nobody refused
+        busy: set[str] = set()
+        refusing: set[str] = set()
+        for item in lane:
+            if item.receiver in refusing:
+                continue  # behind what its own receiver refused: nobody waits for it either
+            fits = act is None or item.act == act
+            if fits and item.state == "waiting" and item.receiver not in busy:
                 self._free(item)
+            busy.add(item.receiver)
+            if item.attempts:
+                refusing.add(item.receiver)
+            elif fits:
+                act = item.act
+            else:
+                break
 
     def _finish(self, item: Item, settlement: Settlement) -> None:
         del self._items[settlement.id]
@@ -217,8 +237,8 @@ class Lanes:
             lane.remove(item)
             if not lane:
                 del self._lanes[key]
-            elif lane[0].state == "waiting" and self._free(lane[0]):
-                self._release(lane[0])
+            else:
+                self._advance(lane)
         self._settle(item, settlement)
 
 

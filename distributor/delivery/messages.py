@@ -204,6 +204,8 @@ def _revoke(
     decision: AssignmentEnded, lead: Lead, routes: Routes, at_ns: int, out: list[Outgoing]
 ) -> None:
     dialer, desktop = _receivers(decision.dialer, lead, routes)
+    if decision.untaken:
+        dialer = ""
     if not dialer and not desktop:
         return
     key, name = decision.lead_key, decision.assignment_id

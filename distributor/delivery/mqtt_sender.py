@@ -162,9 +162,10 @@ class MqttSender:
             for item in items:
                 self._lanes.done(item)
             if result.no_subscribers:
-                kind = items[0].message.kind
-                self.no_subscriber[kind] = self.no_subscriber.get(kind, 0) + len(items)
-                self._report("nobody_subscribed", topic, kind, len(items))
+                for item in items:
+                    kind = item.message.kind
+                    self.no_subscriber[kind] = self.no_subscriber.get(kind, 0) + 1
+                self._report("nobody_subscribed", topic, items[0].message.kind, len(items))
         self._wake.set()
 
     def _was_refused(self, topic: str, items: list[Item], code: int) -> None:

@@ -2,7 +2,8 @@
 
 The journal's rows are the truth; this is the part of them that senders work on. What became of a
 message goes back as a ``Settlement`` that the runtime writes with its next commit, so a message may be
-sent again after a crash, and is never forgotten.
+sent again after a crash, and is never forgotten. Where something follows from giving a message up, its
+settlement is written in the commit of what follows: neither is there without the other.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ Pending = Callable[[str, int, int], Awaitable[list[tuple[Outgoing, int, int]]]]
 OnResult = Callable[[str, Result, float], None]
 """Told of every settlement: target, result, seconds since the decision."""
 
-OnDead = Callable[[Outgoing, str], None]
-"""Told of every message that its sender gives up, and the error."""
+OnGivenUp = Callable[[Item, Settlement], bool]
+"""Told of every message that its sender gives up, ``dead`` or ``in_doubt``. True: who was told writes the
+settlement, with what follows from it."""
 
 
 class _Shelf:
@@ -45,8 +47,8 @@ class Outbox:
     """The undelivered messages of every target.
 
     ``limit``: messages held in memory per target. ``on_settlement`` is called when the first
-    settlement waits to be written; ``on_result`` for each one; ``on_dead`` for each message that is
-    given up. A message for a target without a sender is held like any other: its depth shows it.
+    settlement waits to be written; ``on_result`` for each one; ``on_given_up`` for each message that
+    is given up. A message for a target without a sender is held like any other: its depth shows it.
     """
 
     def __init__(
@@ -58,14 +60,14 @@ class Outbox:
         limit: int = 20_000,
         on_settlement: Callable[[], None] | None = None,
         on_result: OnResult | None = None,
-        on_dead: OnDead | None = None,
+        on_given_up: OnGivenUp | None = None,
     ) -> None:
         self.limit = limit
         self._pending = pending
         self._now_ns = now_ns
         self._on_settlement = on_settlement
         self._on_result = on_result
-        self._on_dead = on_dead
+        self._on_given_up = on_given_up
         self._settlements: list[Settlement] = []
         self._room = asyncio.Event()
         self._stopping = False
@@ -111,15 +113,17 @@ class Outbox:
         for lanes in touched.values():
             lanes.on_ready()
 
-    async def abandon(self, target: str, error: str) -> list[Outgoing]:
+    async def abandon(self, target: str, error: str) -> list[tuple[Outgoing, Settlement]]:
         """Give up, with ``error``, all that waits for a target that has no sender any more. Returns
-        the messages, oldest first; ``on_dead`` is not called for them."""
-        given_up: list[Outgoing] = []
+        the messages, oldest first, with the settlements that the caller writes, as ``on_given_up``
+        would; that one is not called."""
+        given_up: list[tuple[Outgoing, Settlement]] = []
         rows = await self._pending(target, 0, self.limit)
         while rows:
             for message, attempts, _ in rows:
-                given_up.append(message)
-                self._settle(message, Settlement(message.id, "dead", attempts, 0, error))
+                settlement = Settlement(message.id, "dead", attempts, 0, error)
+                given_up.append((message, settlement))
+                self._count(message, settlement)
             rows = await self._pending(target, rows[-1][0].id, self.limit)
         self._shelves.pop(target, None)
         return given_up
@@ -190,17 +194,17 @@ class Outbox:
         return shelf
 
     def _settled(self, item: Item, settlement: Settlement) -> None:
-        message = item.message
-        self._settle(message, settlement)
-        if self._wants(self._shelves[message.target]):
+        given_up = settlement.result in ("dead", "in_doubt")
+        tell = self._on_given_up
+        if not (given_up and tell is not None and tell(item, settlement)):
+            self._settlements.append(settlement)
+            if len(self._settlements) == 1 and self._on_settlement is not None:
+                self._on_settlement()
+        self._count(item.message, settlement)
+        if self._wants(self._shelves[item.message.target]):
             self._room.set()
-        if settlement.result == "dead" and self._on_dead is not None:
-            self._on_dead(message, settlement.error)
 
-    def _settle(self, message: Outgoing, settlement: Settlement) -> None:
-        self._settlements.append(settlement)
-        if len(self._settlements) == 1 and self._on_settlement is not None:
-            self._on_settlement()
+    def _count(self, message: Outgoing, settlement: Settlement) -> None:
         if self._on_result is not None:
             seconds = max(0.0, to_seconds(self._now_ns() - message.at_ns))
             self._on_result(message.target, settlement.result, seconds)

@@ -9,7 +9,8 @@ name that does not exist is an error, found when the configuration is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -142,32 +143,47 @@ class Call:
 
     def request(self, payload: bytes, names: Mapping[str, Any], key: str) -> Request:
         """The request for one message. ``key``: the idempotency key. Raises CannotRender."""
-        url = _render(f"{self._where}.url", self._url, names).strip()
-        if not re.match(r"https?://[^/?#]", url):
-            raise CannotRender(f"{self._where}.url: must begin with http:// or https:// and a host")
-        headers = {}
-        for name, template in self._headers.items():
-            value = _render(f"{self._where}.headers.{name}", template, names)
-            if "\n" in value or "\r" in value or "\0" in value:
-                raise CannotRender(f"{self._where}.headers.{name}: must be a single line")
-            headers[name] = value
+        url = self._filled_url(names)
+        headers = {name: self._filled_header(name, names) for name in self._headers}
         headers["Idempotency-Key"] = key
-        body = payload
-        if self._body is not None:
-            body = _render(f"{self._where}.body", self._body, names).encode()
+        body = payload if self._body is None else self._filled_body(names)
         if self._method == "GET" and self._body is None:
             body = b""
         if body and not self._typed:
             headers["Content-Type"] = "application/json"
         return Request(self._method, url, headers, body)
 
+    def _filled_url(self, names: Mapping[str, Any]) -> str:
+        url = _render(f"{self._where}.url", self._url, names).strip()
+        if not re.match(r"https?://[^/?#]", url):
+            raise CannotRender(f"{self._where}.url: must begin with http:// or https:// and a host")
+        return url
+
+    def _filled_header(self, name: str, names: Mapping[str, Any]) -> str:
+        value = _render(f"{self._where}.headers.{name}", self._headers[name], names)
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise CannotRender(f"{self._where}.headers.{name}: must be a single line")
+        return value
+
+    def _filled_body(self, names: Mapping[str, Any]) -> bytes:
+        return (
+            b""
+            if self._body is None
+            else _render(f"{self._where}.body", self._body, names).encode()
+        )
+
     def problems(self, payload: bytes, secret: str) -> list[str]:
-        """What goes wrong with a sample message, a line each."""
-        try:
-            self.request(payload, context(payload, secret), "sample")
-        except CannotRender as error:
-            return [str(error)]
-        return []
+        """What goes wrong with a sample message, a line for each template."""
+        names = context(payload, secret)
+        fill: list[Callable[[Mapping[str, Any]], object]] = [self._filled_url]
+        fill += [partial(self._filled_header, name) for name in self._headers]
+        found = []
+        for one in (*fill, self._filled_body):
+            try:
+                one(names)
+            except CannotRender as error:
+                found.append(str(error))
+        return found
 
 
 class Calls(Struct, frozen=True):
@@ -181,12 +197,12 @@ class Calls(Struct, frozen=True):
     found: re.Pattern[str] | None
 
 
-def compile_plan(plan: WebhookPlan, secret: str = "") -> Calls:
+def compile_plan(plan: WebhookPlan, secret: str = "", *, where: str = "") -> Calls:
     """Compile the templates and expressions of a dialer and try them with a sample message.
 
-    Raises BadConfig with a line for each problem.
+    ``where``: how problems call the dialer ("": by its id). Raises BadConfig with a line for each.
     """
-    where = f"dialers[{plan.id}]"
+    where = where or f"dialers[{plan.id}]"
     problems: list[str] = []
 
     def call(name: str, described: WebhookCall | None, sample: bytes) -> Call | None:
@@ -213,8 +229,6 @@ def compile_plan(plan: WebhookPlan, secret: str = "") -> Calls:
     success = expression("success_body", plan.success_body)
     duplicate = expression("duplicate_body", plan.duplicate_body)
     found = expression("lookup_found", plan.lookup_found)
-    if plan.unknown_outcome == "lookup" and plan.lookup is None:
-        problems.append(f'{where}.lookup: is missing; unknown_outcome = "lookup" needs it')
     if problems or assign is None:
         raise BadConfig(problems)
     return Calls(assign, revoke, lookup, success, duplicate, found)

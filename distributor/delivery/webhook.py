@@ -35,7 +35,8 @@ class WebhookSender:
     """A service for one dialer. Raises BadConfig when a template of the plan cannot work.
 
     ``random`` gives numbers from 0 to 1 for the jitter. ``on_target`` is told ``True`` when ``run``
-    begins, because an earlier process may have left the target marked as down.
+    begins, because an earlier process may have left the target marked as down. ``secret`` may be set
+    anew at any time: the next request has it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class WebhookSender:
         self._lanes = lanes
         self._now_ns = now_ns
         self._random = random
-        self._secret = secret
+        self.secret = secret
         self._on_target = on_target
         self._clock = clock
         self._breaker = Breaker(plan.breaker_failures, plan.breaker_seconds)
@@ -163,7 +164,8 @@ class WebhookSender:
 
     def _needless(self, item: Item) -> bool:
         """Settle what need not be sent: a revocation that the dialer has no request for, and an
-        assignment that was revoked before it was taken (with its revocation, if it never left)."""
+        assignment that was revoked before it was taken (with its revocation, if the dialer certainly
+        does not have it)."""
         lanes = self._lanes
         if item.message.kind == "revoke" and self._calls.revoke is None:
             lanes.done(item)
@@ -172,7 +174,7 @@ class WebhookSender:
         if revocation is None:
             return False
         lanes.done(item)
-        if not item.loaded and not item.attempts:
+        if item.untaken:
             lanes.done(revocation)
         return True
 
@@ -181,6 +183,7 @@ class WebhookSender:
         try:
             request = self._request(item)
         except CannotRender as error:
+            item.refusals += 1
             self._give_up(item, str(error))
             return
         trial = self._breaker.enter(now)
@@ -195,7 +198,7 @@ class WebhookSender:
         message = item.message
         call = self._calls.assign if message.kind == "assign" else self._calls.revoke
         assert call is not None
-        names = context(message.payload, self._secret)
+        names = context(message.payload, self.secret)
         return call.request(message.payload, names, f"{message.message_id}:{message.kind}")
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
@@ -213,7 +216,7 @@ class WebhookSender:
                 answer = await self._send(request)
         except asyncio.CancelledError:
             if item.message.kind == "assign" and self.plan.unknown_outcome == "hold":
-                self._lanes.in_doubt(item, "stopped before the answer came")
+                self._doubt(item, "stopped before the answer came")
             else:
                 self._lanes.put_back([item])
             raise
@@ -230,7 +233,7 @@ class WebhookSender:
         item.uncertain = True
         assert self._calls.lookup is not None
         message = item.message
-        names = context(message.payload, self._secret)
+        names = context(message.payload, self.secret)
         try:
             request = self._calls.lookup.request(b"", names, f"{message.message_id}:lookup")
         except CannotRender as error:
@@ -301,8 +304,7 @@ class WebhookSender:
                 return
         elif answer.outcome == "unknown" and item.message.kind == "assign":
             if self.plan.unknown_outcome == "hold":
-                self._log.warning("delivery_in_doubt", **self._about(item, error))
-                self._lanes.in_doubt(item, error)
+                self._doubt(item, error)
                 return
             item.uncertain = True
         pause = max(self._backoff(item.attempts), answer.pause_seconds)
@@ -318,7 +320,15 @@ class WebhookSender:
     def _give_up(self, item: Item, error: str) -> None:
         error = self._line(error)
         self._log.error("delivery_given_up", **self._about(item, error))
+        assign = item.message.kind == "assign"
+        revocation = self._lanes.revocation_of(item) if assign else None
         self._lanes.dead(item, error)
+        if revocation is not None and item.untaken:
+            self._lanes.done(revocation)  # the dialer would refuse that, too
+
+    def _doubt(self, item: Item, error: str) -> None:
+        self._log.warning("delivery_in_doubt", **self._about(item, error))
+        self._lanes.in_doubt(item, error)
 
     def _mark(self, up: bool, reason: str) -> None:
         if self._up is up:
@@ -340,8 +350,8 @@ class WebhookSender:
 
     def _line(self, text: str) -> str:
         """One line for people, without the secret."""
-        if self._secret:
-            text = text.replace(self._secret, "***")
+        if self.secret:
+            text = text.replace(self.secret, "***")
         return " ".join(text.split())[:_MAX_ERROR_CHARACTERS]
 
 

@@ -40,7 +40,19 @@ HoldKind = Literal[
     "delivery_failed",
 ]
 EventOutcome = Literal["accepted", "stale", "duplicate", "rejected"]
-WorkEndCause = Literal["call_ended", "status", "agent_ready", "presumed", "call_limit"]
+WorkEndCause = Literal[
+    "call_ended",
+    "status",
+    "agent_ready",
+    "presumed",
+    "call_limit",
+    "unheard",
+    "taken_back",
+    "late",
+]
+"""Why a lead in hand left the pipeline. ``presumed``: a policy takes it for done. ``unheard``: a limit
+ended it and nobody said how it went. ``taken_back``: somebody else's doing, it says nothing about the
+rep. ``late``: its end is told after it had left; policies hear of that, no decision carries it."""
 
 
 class LeadAccepted(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
@@ -140,6 +152,7 @@ class AssignmentEnded(
 
     ``blame``: whether the end says something about the rep. ``excluded``: the rep is not asked again
     for this lead. The lead goes back to the pool unless ``cause`` is ``closed`` or ``parked``.
+    ``untaken``: its dialer never had it and is not told, whoever else is.
     """
 
     lead_key: str
@@ -154,6 +167,7 @@ class AssignmentEnded(
     numbers: dict[str, float] = {}
     by: str = ""
     dialer: str = ""
+    untaken: bool = False
 
 
 class DeliveryAccepted(

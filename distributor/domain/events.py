@@ -128,12 +128,14 @@ class SupervisorActed(Struct, frozen=True, array_like=True, tag=True, tag_field=
 
 
 class DeliveryFailed(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
-    """An assignment never reached its dialer and is given up. ``hold``: another rep would fare no
-    better (the dialer refused the lead itself), so a human decides."""
+    """Handing an assignment to its dialer is given up. ``hold``: another rep would fare no better (the
+    dialer refused the lead itself), or might be the second to call, so a human decides. ``doubtful``:
+    the dialer may have it all the same; False: it certainly has not, or is no longer there."""
 
     assignment_id: str
     reason: str
     hold: bool
+    doubtful: bool = False
 
 
 class TargetChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):

@@ -109,8 +109,12 @@ class Journal(Protocol):
         """Keep a snapshot, in slices that do not hold up appends; it counts once it is complete."""
         ...
 
-    async def get_snapshot(self) -> SnapshotImage | None:
-        """The newest complete snapshot."""
+    async def snapshots(self) -> list[int]:
+        """After which entries there is a complete snapshot, the newest first."""
+        ...
+
+    async def get_snapshot(self, seq: int) -> SnapshotImage:
+        """One of those. Raises ``Damaged`` (see ``distributor.errors``) when it cannot be read."""
         ...
 
     async def pending(

@@ -184,13 +184,16 @@ class Policy(Protocol):
         ...
 
     def contacted(self, lead: Lead, rep: Rep, at_ns: int, *, counted: bool, now_ns: int) -> None:
-        """A conversation began. ``counted`` False: a bare claim or a fault of the dialer, no evidence."""
+        """The first sign of life on a lease, a dial or a conversation. ``counted`` False: a bare claim
+        or a fault of the dialer, no evidence; a counted one may follow it. The conversation after a
+        dial is told as well."""
         ...
 
     def work_ended(
         self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
     ) -> None:
-        """A contacted lead left the rep's pipeline."""
+        """A lead in hand left the rep's pipeline, or (``late``) the end of one that had left it before
+        is told."""
         ...
 
     def converted(self, lead: Lead, rep: Rep, now_ns: int) -> None:

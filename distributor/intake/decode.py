@@ -81,11 +81,12 @@ class LeadDefaults(Struct, frozen=True):
     """What a vendor's leads are read with.
 
     ``country``: ISO code where the lead names none. ``reps``: the known rep ids, to note an owner
-    who is nobody (None: not checked).
+    who is nobody (None: not checked). ``form``: an HTTP body without a content type is a form.
     """
 
     country: str = "US"
     reps: Container[str] | None = None
+    form: bool = False
 
 
 NO_DEFAULTS: Final = LeadDefaults()

@@ -182,13 +182,20 @@ def _event(
         reason=wire.reason or "",
         dialed=wire.dialed or "",
         result=wire.result or "",
-        evidence="dialer" if may_claim_dialer and wire.evidence == "dialer" else "claimed",
+        evidence="dialer" if may_claim_dialer and _is_call_record(wire) else "claimed",
         talk_seconds=wire.talk_seconds,
         status=wire.status if wire.type == "status" else None,
         note=wire.note or "",
         callback_ns=callback_ns,
         value=wire.value,
     )
+
+
+def _is_call_record(wire: WireEvent) -> bool:
+    """What a dialer says about a dial is its own record; about a conversation it says whether it is."""
+    if wire.evidence is None:
+        return wire.type in ("attempted", "call_ended")
+    return wire.evidence == "dialer"
 
 
 def _event_problem(wire: WireEvent, speaker: str) -> str | None:

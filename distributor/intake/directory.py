@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from distributor.domain.ids import is_name
 from distributor.intake.decode import LeadDefaults
@@ -11,11 +11,15 @@ from distributor.intake.decode import LeadDefaults
 class Directory:
     """The vendors and reps that intake knows. A new one is made for new settings."""
 
-    def __init__(self, reps: Iterable[str], vendors: Mapping[str, str]) -> None:
-        """``reps``: their ids. ``vendors``: id -> country of phones; empty: any vendor is taken."""
+    def __init__(
+        self, reps: Iterable[str], vendors: Mapping[str, str], forms: Container[str] = ()
+    ) -> None:
+        """``reps``: their ids. ``vendors``: id -> country of phones; empty: any vendor is taken.
+        ``forms``: the vendors who send forms."""
         self._reps = frozenset(reps)
         self._vendors = {
-            name: LeadDefaults(country, self._reps) for name, country in vendors.items()
+            name: LeadDefaults(country, self._reps, name in forms)
+            for name, country in vendors.items()
         }
         self._anybody = LeadDefaults(reps=self._reps)
 
@@ -28,3 +32,10 @@ class Directory:
     def knows_rep(self, rep: str) -> bool:
         """Whether ``rep`` is configured."""
         return rep in self._reps
+
+
+def unknown(kind: str, name: str) -> str:
+    """The problem of a ``vendor`` or ``rep`` that is not known, with its remedy."""
+    if is_name(name):
+        return f"{kind}: {name} is not known; add it to [[{kind}s]]"
+    return f"{kind}: {name[:64]} is no name; use 1 to 64 characters from A-Z a-z 0-9 . _ : -"

@@ -11,7 +11,8 @@ from distributor.intake.http_auth import Tokens, authorise
 from distributor.intake.http_intake import IntakeHandlers
 from distributor.intake.http_parts import Parts
 from distributor.intake.http_reads import ReadHandlers
-from distributor.intake.problems import Handler, library_log, problems
+from distributor.intake.http_server import CONNECTION_ARGS
+from distributor.intake.problems import Handler, problems
 
 Route = tuple[str, str, Handler, str | None]
 """Method, path, handler, right (None: open to everybody)."""
@@ -20,7 +21,7 @@ Route = tuple[str, str, Handler, str | None]
 def make_http_app(
     parts: Parts, tokens: Callable[[], Tokens], *, max_body_bytes: int = 1_048_576
 ) -> web.Application:
-    """The application to embed with ``aiohttp.web.AppRunner``.
+    """The application to embed with ``aiohttp.web.AppRunner`` and ``listen``.
 
     ``tokens`` gives the tokens in force at each request; without any, everything is open.
     """
@@ -31,16 +32,18 @@ def make_http_app(
     app = web.Application(
         client_max_size=max_body_bytes,
         middlewares=[problems, authorise(tokens, rights)],
-        # ``content_coding`` unpacks: the library answers a broken body with a traceback in the log.
-        handler_args={"auto_decompress": False, "logger": library_log},
+        handler_args=CONNECTION_ARGS,
     )
     for method, path, handler, _ in table:
-        app.router.add_route(method, path, handler)
+        if method == "GET":
+            app.router.add_get(path, handler)  # and HEAD
+        else:
+            app.router.add_route(method, path, handler)
     return app
 
 
 def routes(parts: Parts) -> list[Route]:
-    """The table of requests, as in the contract."""
+    """The table of requests, as in the contract. What answers GET answers HEAD as well."""
     take, read, act = IntakeHandlers(parts), ReadHandlers(parts), ActionHandlers(parts)
     return [
         ("POST", "/v1/leads/{vendor}", take.post_leads, "post_leads"),

@@ -10,7 +10,9 @@ from typing import Final, Literal
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from msgspec import Struct
+from msgspec.structs import replace
 
+from distributor.domain.events import LeadEvent, PresenceReported
 from distributor.intake.problems import Handler, Problem
 
 Role = Literal["vendor", "dialer", "rep", "supervisor", "decider", "admin"]
@@ -32,7 +34,8 @@ ROLES: Final[dict[str, frozenset[Role]]] = {
 
 
 class Token(Struct, frozen=True):
-    """A configured token. ``vendor`` and ``rep`` bind it to one of them ("" = to none)."""
+    """A configured token. ``vendor``, ``rep``: whom a token of that role speaks for ("": the one with
+    the token's own name)."""
 
     name: str
     role: Role
@@ -45,7 +48,8 @@ class Token(Struct, frozen=True):
 
 
 class Caller(Struct, frozen=True):
-    """Who sends a request. Without configured tokens everybody is ``anybody`` and may do all."""
+    """Who sends a request. Without configured tokens everybody is ``anybody`` and may do all.
+    ``vendor``, ``rep``: for whom a caller of that role speaks."""
 
     name: str = "http"
     role: Role | Literal["anybody"] = "anybody"
@@ -56,6 +60,18 @@ class Caller(Struct, frozen=True):
     def source(self) -> str:
         """What scopes the ids of this caller's events."""
         return self.name if self.role == "anybody" else f"token:{self.name}"
+
+    def scoped(self, event: LeadEvent | PresenceReported) -> LeadEvent | PresenceReported:
+        """The event with what scopes its id. Over open HTTP nobody says who speaks; reps count their
+        own events, so there every rep that is named is a scope."""
+        if self.role == "anybody" and event.rep:
+            return replace(event, source=f"{event.source}:{event.rep}")
+        return event
+
+    @property
+    def speaker(self) -> str:
+        """The rep who speaks; "" for a caller who is no rep and may name any."""
+        return self.rep if self.role == "rep" else ""
 
     @property
     def may_claim_dialer(self) -> bool:
@@ -97,7 +113,8 @@ class Tokens:
             or not hmac.compare_digest(presented, token.secret.encode())
         ):
             return None
-        return Caller(token.name, token.role, token.vendor, token.rep)
+        name = token.name
+        return Caller(name, token.role, token.vendor or name, token.rep or name)
 
 
 def forbidden(detail: str) -> Problem:

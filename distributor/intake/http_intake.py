@@ -11,6 +11,7 @@ from distributor.domain.decisions import DeadLettered, Decision, EventRecorded, 
 from distributor.domain.events import Event
 from distributor.intake.decode import LeadDefaults, LeadItem, decode_form_lead, decode_leads
 from distributor.intake.decode_events import Invalid, decode_events, decode_presence
+from distributor.intake.directory import unknown
 from distributor.intake.frame import Unreadable, is_array
 from distributor.intake.http_auth import CALLER
 from distributor.intake.http_parts import (
@@ -43,7 +44,7 @@ class IntakeHandlers:
         request[CALLER].speak_for_vendor(vendor)
         defaults = self._parts.directory().vendor(vendor)
         if defaults is None:
-            raise Problem(404, f"vendor: {vendor[:64]} is not known; add it to [[vendors]]")
+            raise Problem(404, unknown("vendor", vendor))
         leads, array = await self._read_leads(request, vendor, defaults)
         answers = await commit(self._parts.inbox, leads)
         refused = [a for a in answers if isinstance(a, LeadRejected) and a.retryable]
@@ -58,10 +59,11 @@ class IntakeHandlers:
         """The leads of the body, and whether it is an array of them."""
         now_ns = self._parts.now_ns()
         kind = request.content_type
+        if "Content-Type" not in request.headers:
+            kind = FORM if defaults.form else "application/json"
         body = await read_body(request)
-        bare = "Content-Type" not in request.headers
         # Tools such as curl call JSON a form unless told otherwise; no form begins with a bracket.
-        if bare or is_json(kind) or (kind == FORM and body[:1] in (b"{", b"[")):
+        if is_json(kind) or (kind == FORM and body[:1] in (b"{", b"[")):
             leads = decode_leads(vendor, body, "http", now_ns, defaults)
             if isinstance(leads, Unreadable):
                 raise unreadable(leads)
@@ -78,7 +80,7 @@ class IntakeHandlers:
             caller.source,
             self._parts.now_ns(),
             may_claim_dialer=caller.may_claim_dialer,
-            speaker=caller.rep if caller.role == "rep" else "",
+            speaker=caller.speaker,
         )
         if isinstance(found, Unreadable):
             raise unreadable(found)
@@ -90,10 +92,9 @@ class IntakeHandlers:
             if isinstance(event, Invalid):
                 rejected.append(_rejected(index, event.event_id, event.reason))
             elif event.rep and not directory.knows_rep(event.rep):
-                reason = f"rep: {event.rep} is not known; add it to [[reps]]"
-                rejected.append(_rejected(index, event.event_id, reason))
+                rejected.append(_rejected(index, event.event_id, unknown("rep", event.rep)))
             else:
-                events.append(event)
+                events.append(caller.scoped(event))
                 places.append((index, event.event_id))
         answers = await commit(self._parts.inbox, events)
         return answer(_count(answers, places, rejected))
@@ -104,7 +105,7 @@ class IntakeHandlers:
         caller = request[CALLER]
         caller.speak_for_rep(rep)
         if not self._parts.directory().knows_rep(rep):
-            raise Problem(404, f"rep: {rep[:64]} is not known; add it to [[reps]]")
+            raise Problem(404, unknown("rep", rep))
         body = await read_json(request)
         presence = decode_presence(body, rep, caller.source, self._parts.now_ns())
         if isinstance(presence, Unreadable):

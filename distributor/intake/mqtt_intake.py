@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from distributor.domain.decisions import EventRecorded, LeadAccepted, LeadDuplicate
 from distributor.domain.events import Event, Undecodable
-from distributor.domain.ids import NANOSECONDS, is_name
+from distributor.domain.ids import is_name
 from distributor.domain.messages import Outgoing
 from distributor.intake.decode import decode_leads
 from distributor.intake.decode_events import Invalid, decode_events, decode_presence
-from distributor.intake.directory import Directory
+from distributor.intake.directory import Directory, unknown
 from distributor.intake.frame import (
-    DEAD_PAYLOAD_BYTES,
     Unreadable,
     dead_letter,
     is_array,
@@ -32,6 +28,9 @@ _RECHECK_SECONDS = 0.02
 _LONGEST_TOPIC = 65_535
 
 Reply = Callable[[Answers], list[Outgoing]]
+Letters = Callable[[Answers], list[Undecodable]]
+Read = tuple[Sequence[Event], Reply | None, Letters | None]
+"""What a message holds: events, how they are answered, and the dead letters of what is refused."""
 
 
 class Link(Protocol):
@@ -120,12 +119,18 @@ class MqttIntake:
         if not self._inbox.open:
             # Stopping: without an acknowledgement the broker keeps it for our next start.
             return
-        events, reply = self._read(topic, payload, properties)
+        events, reply, letters = self._read(topic, payload, properties)
         if not events and reply is None:
             self._ack(token)
             return
         self._inbox.push(
-            Submission(events, reply=reply, done=lambda _: self._ack(token), channel="mqtt")
+            Submission(
+                events,
+                reply=reply,
+                letters=letters,
+                done=lambda _: self._ack(token),
+                channel="mqtt",
+            )
         )
         if self._inbox.events >= self._high and self._recheck is None:
             self._link.pause()
@@ -167,12 +172,10 @@ class MqttIntake:
 
     # -- routing ----------------------------------------------------------------------------------
 
-    def _read(
-        self, topic: str, payload: bytes, properties: Properties | None
-    ) -> tuple[Sequence[Event], Reply | None]:
+    def _read(self, topic: str, payload: bytes, properties: Properties | None) -> Read:
         if len(payload) > self._max_payload or (properties and properties.oversize):
             reason = f"payload: too large; send at most {self._max_payload} bytes"
-            return [dead_letter(topic, reason, payload)], None
+            return [dead_letter(topic, reason, payload)], None, None
         start = f"{self._prefix}/"
         levels = topic[len(start) :].split("/") if topic.startswith(start) else []
         match levels:
@@ -183,56 +186,57 @@ class MqttIntake:
                 return self._presence(topic, rep, payload, retained=retained)
             case ["rep", rep, "event"]:
                 if not self._directory().knows_rep(rep):
-                    return [_unknown_rep(topic, rep, payload)], None
+                    return [_unknown_rep(topic, rep, payload)], None, None
                 return self._events(topic, payload, f"rep:{rep}", rep)
             case ["dialer", "event"]:
                 return self._events(topic, payload, "dialer", "")
         reason = "topic: none that is read here; see the list of topics"
-        return [dead_letter(topic, reason, payload)], None
+        return [dead_letter(topic, reason, payload)], None, None
 
     def _leads(
         self, topic: str, vendor: str, payload: bytes, properties: Properties | None
-    ) -> tuple[Sequence[Event], Reply | None]:
+    ) -> Read:
         defaults = self._directory().vendor(vendor) if is_name(vendor) else None
         if defaults is None:
-            reason = f"vendor: {vendor[:64]} is not known; add it to [[vendors]]"
-            return [dead_letter(topic, reason, payload)], None
+            return [dead_letter(topic, unknown("vendor", vendor), payload)], None, None
         leads = decode_leads(vendor, payload, "mqtt", self._now_ns(), defaults)
         if isinstance(leads, Unreadable):
-            return [dead_letter(topic, leads.reason, payload)], None
+            return [dead_letter(topic, leads.reason, payload)], None, None
         addresses = self._reply_addresses(vendor, properties)
         if not addresses:
-            return leads, None
+            return leads, None, None
         array = is_array(payload)
-        return leads, lambda answers: self._result(answers, array, addresses)
+        return leads, lambda answers: self._result(answers, array, addresses), None
 
-    def _presence(
-        self, topic: str, rep: str, payload: bytes, *, retained: bool
-    ) -> tuple[Sequence[Event], Reply | None]:
+    def _presence(self, topic: str, rep: str, payload: bytes, *, retained: bool) -> Read:
+        if not payload:
+            return (
+                [],
+                None,
+                None,
+            )  # how a retained presence is cleared; it says nothing about the rep
         if not self._directory().knows_rep(rep):
-            return [_unknown_rep(topic, rep, payload)], None
+            return [_unknown_rep(topic, rep, payload)], None, None
         presence = decode_presence(payload, rep, f"rep:{rep}", self._now_ns())
         if isinstance(presence, Unreadable | Invalid):
-            return [dead_letter(topic, presence.reason, payload)], None
+            return [dead_letter(topic, presence.reason, payload)], None, None
         if retained:
             presence = replace(presence, retained=True)
-        return [presence], lambda answers: self._dead_items(answers, topic, payload)
+        return [presence], None, lambda answers: _refused_items(answers, topic, payload)
 
-    def _events(
-        self, topic: str, payload: bytes, source: str, speaker: str
-    ) -> tuple[Sequence[Event], Reply | None]:
+    def _events(self, topic: str, payload: bytes, source: str, speaker: str) -> Read:
         found = decode_events(
             payload, source, self._now_ns(), may_claim_dialer=not speaker, speaker=speaker
         )
         if isinstance(found, Unreadable):
-            return [dead_letter(topic, found.reason, payload)], None
+            return [dead_letter(topic, found.reason, payload)], None, None
         events: list[Event] = [
             dead_letter(topic, event.reason, event.item) if isinstance(event, Invalid) else event
             for event in found
         ]
         if not events:
-            return [], None
-        return events, lambda answers: self._dead_items(answers, topic, payload)
+            return [], None, None
+        return events, None, lambda answers: _refused_items(answers, topic, payload)
 
     # -- what leaves ------------------------------------------------------------------------------
 
@@ -269,36 +273,23 @@ class MqttIntake:
             for address, correlation in addresses
         ]
 
-    def _dead_items(self, answers: Answers, topic: str, payload: bytes) -> list[Outgoing]:
-        """A dead letter for each event that the core knows no lead or rep for."""
-        refused = [
-            (index, answer)
-            for index, answer in enumerate(answers)
-            if isinstance(answer, EventRecorded) and answer.outcome == "rejected"
-        ]
-        if not refused:
-            return []
-        items = split_items(payload)
-        assert not isinstance(items, Unreadable)
-        return [self._dead_message(topic, answer.reason, items[index]) for index, answer in refused]
 
-    def _dead_message(self, topic: str, reason: str, item: bytes) -> Outgoing:
-        at_ns = self._now_ns()
-        seconds, rest = divmod(at_ns, NANOSECONDS)
-        second = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        letter = {
-            "topic": topic,
-            "reason": reason,
-            "payload_base64": b64encode(item[:DEAD_PAYLOAD_BYTES]).decode("ascii"),
-            "truncated": len(item) > DEAD_PAYLOAD_BYTES,
-            "at": f"{second}.{rest // 1_000_000:03d}Z",
-        }
-        body = msgspec.json.encode(letter)
-        return Outgoing("mqtt", "dead", f"{self._prefix}/dead", "", "", body, at_ns)
+def _refused_items(answers: Answers, topic: str, payload: bytes) -> list[Undecodable]:
+    """A dead letter for each event that the core knows no lead or rep for."""
+    refused = [
+        (index, answer.reason)
+        for index, answer in enumerate(answers)
+        if isinstance(answer, EventRecorded) and answer.outcome == "rejected"
+    ]
+    if not refused:
+        return []
+    items = split_items(payload)
+    assert not isinstance(items, Unreadable)
+    return [dead_letter(topic, reason, items[index]) for index, reason in refused]
 
 
 def _unknown_rep(topic: str, rep: str, payload: bytes) -> Undecodable:
-    return dead_letter(topic, f"rep: {rep[:64]} is not known; add it to [[reps]]", payload)
+    return dead_letter(topic, unknown("rep", rep), payload)
 
 
 def _key_of(answer: object) -> str:

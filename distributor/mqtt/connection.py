@@ -42,6 +42,7 @@ MAX_IN_FLIGHT = 1000
 _NO_LIMIT = 0xFFFFFFFF
 _HEADER_ROOM = 64
 _GOODBYE_SECONDS = 2.0
+_FAILED_SECONDS = 0.5
 _ANSWER_SECONDS = 10.0
 _PROBE_SECONDS = 3.0
 _VERSION_REFUSED = {0x01, 0x84}
@@ -93,6 +94,7 @@ class Connection:
         self._started = False
         self._paused = False
         self._held = False
+        self._failed = False
         # Twice the window: a broker that keeps to Receive Maximum never gets there.
         self._hold_at = 2 * settings.receive_maximum if hold_unacked else 0
         self._client = make_client(
@@ -226,9 +228,14 @@ class Connection:
         try:
             self._handle(topic, payload, AckToken(self.epoch, mid), inbound)
         except Exception:  # noqa: BLE001
-            # An exception here would end the connection, and the message would come again.
+            # Not acknowledged, and nobody has its token: on this connection it would take a place of
+            # the receive maximum for ever. It comes again on the next one; what came beside it has
+            # a moment to be acknowledged, or a message that always fails would hold all others up.
             self._counters.handler_errors += 1
             _LOG.exception("mqtt_handler_failed", topic=topic, mid=mid)
+            if mid and not self._failed:
+                self._failed = True
+                self._loop.call_later(_FAILED_SECONDS, self.drop, "our handler failed on a message")
 
     def _inbound(self, size: int, retain: bool, dup: bool, properties: Any) -> Inbound:
         oversize = size > self._settings.max_payload_bytes

@@ -35,9 +35,10 @@ class MqttLink:
 
     Say what to ``listen`` to, then keep ``run`` running. Every inbound message goes to the
     handler with a token; give the token to ``ack`` once what it carried is committed. The handler
-    is called in the middle of reading: it must be quick and must not raise.
+    is called in the middle of reading: it must be quick. One that raises ends the connection: the
+    message would never be acknowledged, and comes again on the next one.
 
-    ``jitter`` gives numbers from 0 to 1 that spread reconnects. ``expect_session``: an earlier
+    ``will`` makes the last will of each connection. ``jitter`` gives numbers from 0 to 1 that spread reconnects. ``expect_session``: an earlier
     process had a session under this client id, so its absence is a loss. ``hold_unacked`` stops
     reading by itself at twice the receive maximum, against brokers that send more than they may;
     switch it off where acknowledging waits for a publish, whose answer would not be read.
@@ -53,7 +54,7 @@ class MqttLink:
         settings: MqttSettings,
         *,
         jitter: Callable[[], float],
-        will: LastWill | None = None,
+        will: Callable[[], LastWill] | None = None,
         expect_session: bool = False,
         hold_unacked: bool = True,
     ) -> None:
@@ -171,7 +172,7 @@ class MqttLink:
             self.settings,
             mqtt5=self._mqtt5,
             version_known=self._version_known,
-            will=self._will,
+            will=None if self._will is None else self._will(),
             tls=tls,
             counters=self.counters,
             on_message=self._handler,

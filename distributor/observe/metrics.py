@@ -46,6 +46,7 @@ THROTTLE_REASONS = (
 """Verdicts on a passed-over rep that the throttle, or a human's hand on it, is the cause of."""
 
 _DELIVERY_LABELS = {"done": "ok", "retry": "retry", "dead": "dead", "in_doubt": "in_doubt"}
+SET_ASIDE = ("dead", "in_doubt")
 _MAX_VENDORS = 1_000
 _FamilyT = TypeVar("_FamilyT", Counter, Gauge, Histogram)
 _Handler = Callable[[Any, Entry, LeadOf], None]
@@ -82,8 +83,7 @@ class Metrics:
         self._held: dict[str, tuple[str, int]] = {}
         self._handlers = self._make_handlers()
         self._create_fixed(revision)
-        for vendor in vendors:
-            self._meet(vendor)
+        self.meet(vendors)
         self.take_floor(floor)
 
     @staticmethod
@@ -162,6 +162,12 @@ class Metrics:
         family = self.families[name]
         for labels in product(*values):
             family.create(labels)
+
+    def meet(self, vendors: Iterable[str]) -> None:
+        """Make the series of new vendors at 0."""
+        for vendor in vendors:
+            if vendor not in self._vendors:
+                self._meet(vendor)
 
     def _meet(self, vendor: str) -> None:
         """Make the series of a vendor at 0. Past the most that are made ahead, a vendor's series begin
@@ -407,6 +413,13 @@ class Metrics:
         """One attempt to deliver an outbox message, and what became of it."""
         self._deliveries.add((target, _DELIVERY_LABELS[result]))
         self._delivery.observe((target,), seconds)
+        if result in SET_ASIDE:
+            self.set_aside(target, result, 1)
+
+    def set_aside(self, target: str, state: str, messages: int) -> None:
+        """So many messages more of the target are kept for a human."""
+        gauge = self.gauge("outbox_set_aside_messages")
+        gauge.set((target, state), gauge.cells.get((target, state), 0) + messages)
 
     def targets(self, names: Iterable[str]) -> None:
         """The outbox's targets: their series begin at 0."""
@@ -414,10 +427,11 @@ class Metrics:
             self._create("outbox_deliveries_total", (name,), _DELIVERY_LABELS.values())
             self._delivery.create((name,))
             self._create("outbox_messages", (name,))
+            self._create("outbox_set_aside_messages", (name,), SET_ASIDE)
             self._create("outbox_oldest_message_age_seconds", (name,))
 
     def connected(self, peer: str, up: bool) -> None:
-        """The connection to a peer (``mqtt`` or a dialer's id) is up or down. The first call makes the
+        """A peer (``mqtt`` or a dialer's id) takes messages, or does not. The first call makes the
         peer's series."""
         self.gauge("intake_connected").set((peer,), int(up))
         self.counter("peer_reconnects_total").create((peer,))
@@ -427,6 +441,10 @@ class Metrics:
         cells = self.counter("link_events_total").cells
         for event, total in totals.items():
             cells[peer, event] = total
+
+    def oldest_unacked(self, seconds: float) -> None:
+        """The age of the oldest message that the broker gave us and we have not acknowledged."""
+        self.gauge("intake_oldest_unacknowledged_age_seconds").set((), seconds)
 
     def reconnected(self, peer: str) -> None:
         """A connection was made again after a loss."""

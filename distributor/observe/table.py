@@ -113,7 +113,19 @@ _INTAKE = (
         "unix seconds",
         "When the vendor was last heard of, 0 for never since the start.",
     ),
-    _gauge("intake_connected", "peer", "0 or 1", "Whether the connection to the peer is up."),
+    _gauge(
+        "intake_connected",
+        "peer",
+        "0 or 1",
+        "Whether the peer is there: the broker's connection is up (0 until the first one), the dialer "
+        "takes messages (1 until it fails).",
+    ),
+    _gauge(
+        "intake_oldest_unacknowledged_age_seconds",
+        "",
+        "seconds",
+        "Age of the oldest message from the broker that is not acknowledged yet, or 0.",
+    ),
     _counter(
         "intake_dead_letters_total",
         "channel",
@@ -131,7 +143,9 @@ _INTAKE = (
         "peer event",
         "events",
         "What happened on the link to the peer, as the link counts it (stale_acks: acknowledgements "
-        "not sent because their connection was gone; the broker repeats those messages).",
+        "not sent because their connection was gone; the broker repeats those messages; "
+        "refused_publishes: messages on topics that the broker forbids us; unheard_assignments: "
+        "assignments that no dialer was subscribed to).",
     ),
     _counter(
         "peer_reconnects_total", "peer", "connections", "Connections made again after a loss."
@@ -305,6 +319,13 @@ _MACHINE = (
     _gauge(
         "outbox_oldest_message_age_seconds", "target", "seconds", "Age of the oldest of them, or 0."
     ),
+    _gauge(
+        "outbox_set_aside_messages",
+        "target state",
+        "messages",
+        "Messages that are kept for a human: dead (given up) or in_doubt (nobody knows whether it was "
+        "taken, and it is not repeated).",
+    ),
     _counter(
         "outbox_deliveries_total",
         "target result",
@@ -371,8 +392,8 @@ families of the process itself (`process_*`) come on top. Each family has HELP a
 `queue` is the id of a pool. Durations are seconds of the floor's own time where people's work is
 measured (`time_scale` applied), and of the wall clock where the daemon is.
 
-Test leads are counted in `leads_received_total`, `leads_in_state` and `queue_leads`, and by themselves in
-the `test_*` metrics; no figure of people's work contains them.
+Test leads are counted in `leads_received_total` and `leads_in_state`, and by themselves in the `test_*`
+metrics; they wait apart, so `queue_leads` and the figures of people's work do not contain them.
 """
 
 _REP_NOTE: Final = """\

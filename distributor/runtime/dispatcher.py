@@ -141,11 +141,15 @@ class Dispatcher:
         await self._last_words()
 
     async def round(self) -> None:
-        """Commit what is due and the settlements, and wait for it. For use after ``run``."""
-        decided = await self._decide_next()
-        await self._committed()
-        self._begin_commit(decided)
-        await self._committed()
+        """Commit what is queued, what is due and the settlements, and wait for it. For use after
+        ``run``."""
+        while True:
+            decided = await self._decide_next()
+            await self._committed()
+            self._begin_commit(decided)
+            await self._committed()
+            if not self.inbox.events:
+                break
 
     def stop(self) -> None:
         """Take nothing more in, commit what is here, and end."""
@@ -254,12 +258,17 @@ class Dispatcher:
         for submission in work:
             answers: list[Decision] = []
             for event in submission.events:
-                answers.append(self._answer(event, found, seen, now_ns, decided))
+                answers.append(self._answer(event, found, seen, now_ns, decided, submission))
                 count += 1
                 if count % YIELD_EVENTS == 0:
                     await asyncio.sleep(0)
             if submission.reply is not None:
                 decided.outgoing += submission.reply(answers)
+            if submission.letters is not None:
+                for letter in submission.letters(answers):
+                    self._handle(letter, now_ns, decided)
+            if submission.settlement is not None:
+                decided.settlements.append(submission.settlement)
             decided.answered.append((submission, answers))
 
     def _answer(
@@ -269,6 +278,7 @@ class Dispatcher:
         seen: set[tuple[str, str]],
         now_ns: int,
         decided: _Decided,
+        submission: Submission,
     ) -> Decision:
         mark = None
         if isinstance(event, LeadEvent | PresenceReported) and event.event_id:
@@ -277,6 +287,8 @@ class Dispatcher:
                 return _answered(event, "duplicate", "this event_id was recorded before")
         reason = self._quarantine.reason(event) if self._quarantine is not None else ""
         if reason:
+            if submission.letters is None:
+                self._keep_letter(event, reason, now_ns, decided)
             return self._refuse(event, reason, now_ns, decided)
         if found is not None:
             event = _informed(event, found)
@@ -290,13 +302,17 @@ class Dispatcher:
         return answer
 
     def _refuse(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> Decision:
-        """Keep an event that is set aside as a dead letter, and answer that it is refused."""
-        letter = Undecodable("quarantine", reason, msgspec.json.encode(event)[:DEAD_BYTES])
-        self._handle(letter, now_ns, decided)
+        """Answer that an event that is set aside is refused."""
         if isinstance(event, LeadReceived):
             refused = LeadRefused(event.vendor, event.vendor_id, event.channel, reason)
             return self._handle(refused, now_ns, decided)[0]
         return _answered(event, "rejected", reason)
+
+    def _keep_letter(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> None:
+        """A dead letter of an event that is set aside, for a human."""
+        text = msgspec.json.encode(event)
+        letter = Undecodable("quarantine", reason, text[:DEAD_BYTES], len(text) > DEAD_BYTES)
+        self._handle(letter, now_ns, decided)
 
     def _handle(self, event: Event, now_ns: int, decided: _Decided) -> list[Decision]:
         begun = perf_counter()
@@ -337,18 +353,28 @@ class Dispatcher:
         self._committing.add_done_callback(lambda _: self.inbox.wake())
 
     async def _commit(self, batch: Batch, decided: _Decided, image: SnapshotImage | None) -> None:
+        stats = None
         if decided.entries or decided.outgoing or decided.settlements:
             stats = await self.journal.append(batch, expect=self._seq, epoch=self._epoch)
             self._seq += len(decided.entries)
             self.hooks.send(decided.outgoing)
-            self.hooks.committed(decided.entries, stats)
         for submission, answers in decided.answered:
             if submission.done is not None:
                 submission.done(answers)
-            if submission.channel is not None:
-                self.hooks.acked(submission.channel, perf_counter() - submission.received)
         if image is not None:
             self._keep(image)
+        self._observe(decided, stats)
+
+    def _observe(self, decided: _Decided, stats: CommitStats | None) -> None:
+        """Let it be counted. All that matters is done: what fails here is told and costs figures."""
+        try:
+            for submission, _ in decided.answered:
+                if submission.channel is not None:
+                    self.hooks.acked(submission.channel, perf_counter() - submission.received)
+            if stats is not None:
+                self.hooks.committed(decided.entries, stats)
+        except Exception:
+            log.exception("not_counted", entries=len(decided.entries))
 
     async def _committed(self) -> None:
         """Wait for the batch that is being written. Raises what made it fail."""
@@ -402,6 +428,10 @@ def _informed(event: Event, found: Found) -> Event:
 
 def _answered(event: Event, outcome: EventOutcome, reason: str) -> EventRecorded:
     """An answer to an event that the engine is not asked about; nothing is journalled."""
+    if isinstance(event, SupervisorActed):
+        who = f"supervisor:{event.who}"
+        key = event.lead_key
+        return EventRecorded("", who, event.action, key, "", event.rep, 0, outcome, reason)
     assert isinstance(event, LeadEvent | PresenceReported)
     return EventRecorded(
         event_id=event.event_id,

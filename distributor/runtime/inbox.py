@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from distributor.domain.decisions import Decision
-from distributor.domain.events import Channel, Event
-from distributor.domain.messages import Outgoing
+from distributor.domain.events import Channel, Event, Undecodable
+from distributor.domain.messages import Outgoing, Settlement
 
 Answers = Sequence[Decision]
 """The first decision of each event of a submission, in their order."""
@@ -19,24 +19,31 @@ class Submission:
     """Events that arrived together (one message, one request) and are committed together.
 
     ``reply`` makes the outgoing messages that answer them, in the same transaction (None: no
-    message); an empty array has no events and is answered all the same. ``done`` is called on the loop once they are on disk; it must not raise. ``channel``:
-    the way in, where somebody outside waits for an answer.
+    message); an empty array has no events and is answered all the same. ``letters`` makes the dead
+    letters of those that were refused, where nobody is answered (None: somebody is). ``done`` is called
+    on the loop once they are on disk; it must not raise. ``channel``: the way in, where somebody outside
+    waits for an answer. ``settlement``: of the outbox message that the events are about, in the same
+    transaction.
     """
 
-    __slots__ = ("channel", "done", "events", "received", "reply")
+    __slots__ = ("channel", "done", "events", "letters", "received", "reply", "settlement")
 
     def __init__(
         self,
         events: Sequence[Event],
         *,
         reply: Callable[[Answers], list[Outgoing]] | None = None,
+        letters: Callable[[Answers], list[Undecodable]] | None = None,
         done: Callable[[Answers], None] | None = None,
         channel: Channel | None = None,
+        settlement: Settlement | None = None,
     ) -> None:
         self.events = events
         self.reply = reply
+        self.letters = letters
         self.done = done
         self.channel = channel
+        self.settlement = settlement
         self.received = perf_counter()
 
 

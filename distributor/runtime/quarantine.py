@@ -13,7 +13,13 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from distributor.domain.events import Event, LeadEvent, LeadReceived
+from distributor.domain.events import (
+    Event,
+    LeadEvent,
+    LeadReceived,
+    PresenceReported,
+    SupervisorActed,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -27,10 +33,19 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 def name_of(event: Event) -> str:
-    """By what a redelivery of this event is known again; "" for what nobody sends twice."""
+    """By what an event from outside is known when it is sent again; "" for our own (time, settings)."""
     if isinstance(event, LeadReceived):
         return f"lead {event.vendor} {event.vendor_id}"
-    return f"event {event.source} {event.event_id}" if isinstance(event, LeadEvent) else ""
+    if isinstance(event, LeadEvent) or (isinstance(event, PresenceReported) and event.event_id):
+        return f"event {event.source} {event.event_id}"
+    if isinstance(event, PresenceReported):
+        # Retained or not: the broker may give the same message either way. Without a time, every
+        # later report of this state is refused as well, until somebody looks.
+        at = f" {event.at_ns}" if event.at_ns else ""
+        return f"presence {event.source} {event.rep} {event.state}{at}"
+    if isinstance(event, SupervisorActed):
+        return f"action {event.action} by {event.who}: {event.rep} {event.lead_key}".rstrip()
+    return ""
 
 
 class Quarantine:

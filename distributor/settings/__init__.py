@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,7 @@ __all__ = [
     "MetricsSettings",
     "MqttSettings",
     "MqttTls",
+    "Problems",
     "Role",
     "Secret",
     "Settings",
@@ -56,6 +57,8 @@ __all__ = [
     "to_floor",
 ]
 
+Check = Callable[[Settings, Problems], None]
+
 _MANY_REPS: Final = 2000
 _DIGEST_LETTERS: Final = 12
 
@@ -65,18 +68,26 @@ def known_policies() -> frozenset[str]:
     return frozenset(entry_points(group="distributor.policies").names)
 
 
-def load(path: Path | str, *, policies: Collection[str] | None = None) -> Settings:
+def load(
+    path: Path | str, *, policies: Collection[str] | None = None, also: Check | None = None
+) -> Settings:
     """The settings in the file ``path``; ``policies`` are the known policy names (None: the
-    installed ones). Raises BadConfig with every problem of the file at once.
+    installed ones), ``also`` judges what this room cannot. Raises BadConfig with every problem of
+    the file at once.
     """
     path = Path(path)
-    return parse(read_toml(path), path.absolute().parent, policies=policies)
+    return parse(read_toml(path), path.absolute().parent, policies=policies, also=also)
 
 
 def parse(
-    tree: dict[str, object], folder: Path, *, policies: Collection[str] | None = None
+    tree: dict[str, object],
+    folder: Path,
+    *,
+    policies: Collection[str] | None = None,
+    also: Check | None = None,
 ) -> Settings:
-    """The settings in a parsed TOML document whose relative paths start at ``folder``. Raises
+    """The settings in a parsed TOML document whose relative paths start at ``folder``. ``also`` is
+    called with the settings as far as they are right, and reports what else is wrong. Raises
     BadConfig with every problem at once.
     """
     problems = Problems()
@@ -85,6 +96,8 @@ def parse(
     check(settings, tree, known, problems)
     check_files(settings, problems)
     settings = fill(settings, problems)
+    if also is not None:
+        also(settings, problems)
     if problems.lines:
         raise BadConfig(problems.lines)
     table = tree.get("metrics", {})

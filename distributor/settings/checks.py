@@ -23,7 +23,6 @@ def check(
     settings: Settings, tree: dict[str, Any], policies: Collection[str], problems: Problems
 ) -> None:
     """Report what does not fit together in ``settings``, as read from ``tree``."""
-    _ids(settings, problems)
     _sections(settings, tree, problems)
     _flow(settings.flow, tree.get("flow"), policies, problems)
     _reps(settings, problems)
@@ -35,6 +34,7 @@ def check(
             problems.add("mqtt.tls", "cert_file and key_file go together; give both or neither")
     for at, dialer in enumerate(settings.dialers):
         _dialer(dialer, f"dialers[{at}]", problems)
+    _ids(settings, problems)  # last: an id that is there twice makes no name unsure
 
 
 def _ids(settings: Settings, problems: Problems) -> None:
@@ -191,13 +191,26 @@ def _token(token: TokenSettings, path: str, settings: Settings, problems: Proble
         "vendor": (token.vendor, [vendor.id for vendor in settings.vendors]),
         "rep": (token.rep, [rep.id for rep in settings.reps]),
     }
+    if problems.spoil(f"{path}.role"):
+        return
     for kind, (value, known) in lists.items():
-        if value is None:
-            continue
-        if token.role != kind and not problems.spoil(f"{path}.role"):
-            problems.add(f"{path}.{kind}", f"has no meaning for role {token.role}; remove it")
+        if token.role != kind:
+            if value is not None:
+                problems.add(f"{path}.{kind}", f"has no meaning for role {token.role}; remove it")
         elif known and not _unsure(f"{kind}s", problems):  # no [[vendors]]: any vendor id is taken
-            _reference(value, f"{path}.{kind}", known, kind, problems)
+            _bound(token.name, value, path, known, kind, problems)
+
+
+def _bound(
+    name: str, value: str | None, path: str, known: list[str], kind: str, problems: Problems
+) -> None:
+    """A token of role ``kind`` speaks for somebody who is there: ``value``, or who is called as it is."""
+    if value is not None:
+        _reference(value, f"{path}.{kind}", known, kind, problems)
+    elif name and name not in known and not problems.spoil(f"{path}.{kind}"):
+        names = near(name, known, f"{kind}s")
+        text = f"{shown(name)} is no {kind}; add {kind} to say for whom it speaks ({names})"
+        problems.add(f"{path}.name", text)
 
 
 def _dialer(dialer: WebhookPlan, path: str, problems: Problems) -> None:

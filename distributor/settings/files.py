@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -82,27 +83,55 @@ def located(settings: Settings, folder: Path) -> Settings:
 
 
 def check_files(settings: Settings, problems: Problems) -> None:
-    """Report certificates that cannot be read, and a store path that cannot be a file's."""
-    named: dict[str, str | None] = {}
+    """Report certificates and keys that cannot be used, and a store path that cannot be a file's."""
     if settings.mqtt is not None and settings.mqtt.tls is not None:
         tls = settings.mqtt.tls
-        named["mqtt.tls.ca_file"] = tls.ca_file
-        named["mqtt.tls.cert_file"] = tls.cert_file
-        named["mqtt.tls.key_file"] = tls.key_file
+        if tls.ca_file is not None:
+            _holds_certificates("mqtt.tls.ca_file", tls.ca_file, problems)
+        _pair("mqtt.tls", tls.cert_file, tls.key_file, problems)
     if settings.http is not None and settings.http.tls is not None:
-        named["http.tls.cert_file"] = settings.http.tls.cert_file
-        named["http.tls.key_file"] = settings.http.tls.key_file
-    for path, file in named.items():
-        if file is not None and not problems.spoil(path):
-            _readable(path, file, problems)
+        _pair("http.tls", settings.http.tls.cert_file, settings.http.tls.key_file, problems)
     if os.path.isdir(settings.store.path):  # noqa: PTH112 - Path.is_dir raises for odd names
         problems.add("store.path", f"{shown(settings.store.path)} is a folder; name a file in it")
 
 
-def _readable(path: str, file: str, problems: Problems) -> None:
+def _pair(path: str, cert: str | None, key: str | None, problems: Problems) -> None:
+    """Report what keeps a certificate and its key from being presented."""
+    good = cert is None or _holds_certificates(f"{path}.cert_file", cert, problems)
+    readable = key is None or _readable(f"{path}.key_file", key, problems)
+    if cert is None or key is None or not (good and readable):
+        return
+    try:
+        # Asked for a password, the library would wait at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            text = f"{shown(key)} is not the key of cert_file; give the two that belong together"
+        else:
+            why = (error.reason or "no PEM").replace("_", " ").lower()
+            text = f"{shown(key)} is no key for cert_file ({why}); write it there as plain PEM"
+        problems.add(f"{path}.key_file", text)
+
+
+def _holds_certificates(path: str, file: str, problems: Problems) -> bool:
+    if not _readable(path, file, problems):
+        return False
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except ssl.SSLError:
+        problems.add(path, f"{shown(file)} holds no certificate; write it there as PEM")
+        return False
+    return True
+
+
+def _readable(path: str, file: str, problems: Problems) -> bool:
+    """Whether there is something to read; False also where the path was reported before."""
+    if problems.spoil(path):
+        return False
     try:
         with Path(file).open("rb"):
-            pass
+            return True
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file name"
         problems.add(path, f"{shown(file)} cannot be read ({why}); put the file there")
+        return False

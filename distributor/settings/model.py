@@ -77,7 +77,9 @@ class HttpTls(Struct, frozen=True):
 
 
 class TokenSettings(Struct, frozen=True):
-    """``[[http.tokens]]``: who may call. ``vendor`` and ``rep`` bind a token to one of them."""
+    """``[[http.tokens]]``: who may call. ``vendor``, ``rep``: for whom a token of that role speaks;
+    without the key, for the one with the token's own name.
+    """
 
     name: str
     role: Role
@@ -101,12 +103,15 @@ class HttpSettings(Struct, frozen=True):
 
 
 class VendorSettings(Struct, frozen=True):
-    """``[[vendors]]``. ``country``: of phone numbers without one. ``token_*``: its HTTP token."""
+    """``[[vendors]]``. ``country``: of phone numbers without one. ``token_*``: its HTTP token.
+    ``format``: what an HTTP body is that comes without a content type.
+    """
 
     id: str
     token_file: str | None = None
     token_env: str | None = None
     country: str = "US"
+    format: Literal["native", "form"] = "native"
     token: Secret | None = None
 
 

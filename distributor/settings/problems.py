@@ -33,6 +33,10 @@ class Problems:
         """
         return not self._spoilt.isdisjoint(paths)
 
+    def covers(self, path: str) -> bool:
+        """Whether ``path`` or something that it is part of was reported."""
+        return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in self._paths)
+
     def about(self, pattern: str) -> bool:
         """Whether something was reported at a path that ``pattern`` matches as a whole: for
         conclusions that only some keys of a table spoil.
@@ -65,7 +69,7 @@ def shown(value: object) -> str:
 
 def near(wrong: str, known: Iterable[str], kinds: str) -> str:
     """What the reader may have meant: the nearest known name, and the known names."""
-    names = [name for name in known if name]
+    names = list(dict.fromkeys(name for name in known if name))
     if not names:
         return f"there are no {kinds}"
     guess = get_close_matches(wrong[:_LONGEST], names, n=1)

@@ -6,15 +6,17 @@ A new file is taken whole or refused whole; refused, the settings in force stay 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+import structlog
 from watchfiles import Change, awatch
 
 from distributor.errors import BadConfig
 from distributor.settings import Settings, load
+
+log = structlog.get_logger(__name__)
 
 RESTART_KEYS: Final = (
     "store",
@@ -57,72 +59,67 @@ def _changed(old: Settings, new: Settings, key: str) -> str | None:
     return None if before == after else key
 
 
-async def watch(
-    path: Path,
-    current: Callable[[], Settings],
-    on_change: Callable[[Settings], Awaitable[None]],
-    on_refused: Callable[[list[str]], None],
-    *,
-    signals: bool = True,
-) -> None:
-    """Follow the file ``path`` until cancelled.
+class Watch:
+    """Follows the configuration file ``path``.
 
     ``current``: the settings in force. ``on_change`` gets new ones, ``on_refused`` the problems of a
-    file that was not taken. ``signals``: whether SIGHUP reloads too (main thread only); it does so
-    even where the file did not change, because a secret's file may have. What ``on_change`` raises
-    ends the watch (in an ExceptionGroup).
+    file that was not taken. What changes, or is asked for with ``again``, after this was made and
+    before ``run`` is taken up by ``run``.
     """
-    wake = asyncio.Event()
-    hup = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
-    def on_hup() -> None:
-        hup.set()
-        wake.set()
+    def __init__(
+        self,
+        path: Path,
+        current: Callable[[], Settings],
+        on_change: Callable[[Settings], Awaitable[None]],
+        on_refused: Callable[[list[str]], None],
+    ) -> None:
+        self._path = path
+        self._current = current
+        self._on_change = on_change
+        self._on_refused = on_refused
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._asked = False
+        self._seen = _content(path)
 
-    if signals:
-        loop.add_signal_handler(signal.SIGHUP, on_hup)
-    seen = _content(path)
-    try:
+    def again(self) -> None:
+        """Read the file although it may not have changed: a secret's file may have."""
+        self._asked = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled. What ``on_change`` raises ends it (in an ExceptionGroup)."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_follow(path, wake, on_refused), name="config file watch")
+            group.create_task(self._follow(), name="config file watch")
             while True:
-                await wake.wait()
-                wake.clear()
-                content = _content(path)
-                if content == seen and not hup.is_set():
+                await self._wake.wait()
+                self._wake.clear()
+                content = _content(self._path)
+                if content == self._seen and not self._asked:
                     continue
-                hup.clear()
-                seen = content
-                await _reload(path, current(), on_change, on_refused)
-    finally:
-        if signals:
-            loop.remove_signal_handler(signal.SIGHUP)
+                self._asked = False
+                self._seen = content
+                await self._reload()
 
+    async def _reload(self) -> None:
+        try:
+            new = await asyncio.to_thread(reload, self._path, self._current())
+        except BadConfig as error:
+            self._on_refused(error.problems)
+        else:
+            await self._on_change(new)
 
-async def _reload(
-    path: Path,
-    current: Settings,
-    on_change: Callable[[Settings], Awaitable[None]],
-    on_refused: Callable[[list[str]], None],
-) -> None:
-    try:
-        new = await asyncio.to_thread(reload, path, current)
-    except BadConfig as error:
-        on_refused(error.problems)
-    else:
-        await on_change(new)
-
-
-async def _follow(path: Path, wake: asyncio.Event, on_refused: Callable[[list[str]], None]) -> None:
-    """Set ``wake`` when the file may have changed. The folder is watched, not the file, because
-    editors and deployment tools replace files by renaming.
-    """
-    try:
-        async for _ in _changes(path):
-            wake.set()
-    except (OSError, RuntimeError) as error:  # the watcher's own errors are RuntimeErrors
-        on_refused([f"{path}: cannot be watched ({error}); reload with SIGHUP"])
+    async def _follow(self) -> None:
+        """Wake up when the file may have changed. The folder is watched, not the file, because
+        editors and deployment tools replace files by renaming.
+        """
+        try:
+            async for _ in _changes(self._path):
+                self._wake.set()
+        except (OSError, RuntimeError) as error:  # the watcher's own errors are RuntimeErrors
+            remedy = "after a change reload with SIGHUP"
+            log.warning("settings_not_watched", error=str(error), remedy=remedy)
 
 
 def _changes(path: Path) -> AsyncIterator[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -70,7 +71,8 @@ def _tokens(http: HttpSettings, problems: Problems) -> HttpSettings:
     tokens = []
     for at, token in enumerate(http.tokens):
         path = f"http.tokens[{at}]"
-        if token.token_file is None and token.token_env is None and not problems.spoil(path):
+        nothing = token.token_file is None and token.token_env is None
+        if nothing and not problems.about(rf"{re.escape(path)}(\.token(_file|_env)?)?"):
             problems.add(path, "has no secret; add token_file or token_env")
         tokens.append(_filled(token, "token", path, problems))
     return replace(http, tokens=tuple(tokens))

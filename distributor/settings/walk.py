@@ -24,7 +24,7 @@ from distributor.settings.model import (
 )
 from distributor.settings.problems import Problems, child, near, shown
 
-_NOT_YET: Final = "not known yet to this version; remove it"
+_NOT_YET: Final = "not known yet to this version"
 
 _LATER: Final[dict[type[Struct], frozenset[str]]] = {
     Settings: frozenset(
@@ -45,9 +45,14 @@ _LATER: Final[dict[type[Struct], frozenset[str]]] = {
             "deciders",
         ]
     ),
-    VendorSettings: frozenset(["format", "dedup_window", "dedup_window_seconds", "caps"]),
+    VendorSettings: frozenset(["dedup_window", "dedup_window_seconds", "caps"]),
 }
 """Keys that are part of the contract but not of this version."""
+
+_LATER_VALUES: Final[dict[type[Struct], dict[str, tuple[str, ...]]]] = {
+    VendorSettings: {"format": ("google", "meta", "adf", "boberdoo", "leadconduit")},
+}
+"""Key -> values that are part of the contract but not of this version."""
 
 _SECRETS: Final[dict[type[Struct], str]] = {
     MqttSettings: "password",
@@ -95,7 +100,7 @@ def _unknown(cls: type[Struct], key: str, known: list[str], word: str) -> str:
     if key == word:
         return f"a secret does not belong in this file; use {word}_file or {word}_env"
     if key in _LATER.get(cls, ()):
-        return _NOT_YET
+        return f"{_NOT_YET}; remove it"
     return f"no such key; {near(key, known, 'keys')}"
 
 
@@ -107,6 +112,11 @@ def _field(
             return _default(field)
         problems.add(path, "missing; add it")
         return _empty(field.type)
+    if table[field.name] in _LATER_VALUES.get(cls, {}).get(field.name, ()):
+        assert isinstance(field.type, inspect.LiteralType)
+        choices = " or ".join(map(str, field.type.values))
+        problems.add(path, f"{shown(table[field.name])} is {_NOT_YET}; use {choices}")
+        return _default(field)
     before = len(problems.lines)
     value = _value(table[field.name], field.type, path, problems)
     clean = len(problems.lines) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,7 @@ def write(folder: Path) -> list[Path]:
         raise BadConfig([f"{folder} has {', '.join(there)} already; name another folder"])
     if folder.exists() and not folder.is_dir():
         raise BadConfig([f"{folder} is no folder; name another"])
-    for made in (folder, folder / "data"):
+    for made in (folder, folder / "data", folder / "broker"):
         made.mkdir(parents=True, exist_ok=True)
     for target in targets:
         with target.open("x", encoding="utf-8") as opened:
@@ -34,7 +36,16 @@ def _filled(name: str, folder: Path) -> str:
     text = files(__name__).joinpath(name).read_text(encoding="utf-8")
     unit = name.endswith(".service")
     place = str(folder).replace("%", "%%") if unit else str(folder)
-    return text.replace("@FOLDER@", place).replace("@PROGRAM@", _program())
+    filled = text.replace("@FOLDER@", place).replace("@PROGRAM@", _program())
+    return filled.replace("@USER@", _user())
+
+
+def _user() -> str:
+    """Who writes the files, and owns the folders that the broker needs."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user without a name
+        return "mosquitto"
 
 
 def _program() -> str:

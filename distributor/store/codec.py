@@ -13,6 +13,7 @@ from distributor.domain.floor import Floor
 from distributor.domain.journal import Entry
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
+from distributor.errors import Damaged
 
 _packer = msgspec.msgpack.Encoder()
 _json = msgspec.json.Encoder()
@@ -48,12 +49,22 @@ def pack_entry(entry: Entry) -> tuple[int, int, bytes, bytes, bytes | None]:
 def unpack_entry(
     seq: int, at_ns: int, event: bytes, decisions: bytes, idle_ticks: bytes | None
 ) -> Entry:
-    """What ``pack_entry`` packed."""
-    happened, decided = _event.decode(event), _decisions.decode(decisions)
-    if type(happened) is LeadReceived and type(decided[0]) is LeadAccepted:
-        happened = replace(happened, body=decided[0].lead.body)
-    ticks = _ticks.decode(idle_ticks) if idle_ticks is not None else ()
-    return Entry(seq, at_ns, happened, decided, ticks)
+    """What ``pack_entry`` packed. Raises ``Damaged``."""
+    column = "event"
+    try:
+        happened = _event.decode(event)
+        column = "decisions"
+        decided = _decisions.decode(decisions)
+        if type(happened) is LeadReceived and type(decided[0]) is LeadAccepted:
+            happened = replace(happened, body=decided[0].lead.body)
+        column = "idle_ticks"
+        ticks = _ticks.decode(idle_ticks) if idle_ticks is not None else ()
+        return Entry(seq, int(at_ns), happened, decided, ticks)
+    except (msgspec.MsgspecError, ValueError, TypeError, IndexError) as error:
+        raise Damaged(
+            f"entry {seq} of the journal: its {column} cannot be read ({error}): "
+            "restore the store from a backup"
+        ) from error
 
 
 def rfc3339(ns: int) -> str | None:

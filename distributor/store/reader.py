@@ -28,10 +28,10 @@ from distributor.domain.decisions import (
 )
 from distributor.domain.floor import Floor
 from distributor.domain.journal import Entry
-from distributor.domain.lead import LEAD_STATES
+from distributor.domain.lead import LEAD_STATES, Lead
 from distributor.domain.rep import Rep
-from distributor.errors import StoreFailed
-from distributor.store import schema
+from distributor.errors import Damaged, StoreFailed
+from distributor.store import schema, snapshots
 from distributor.store.codec import rfc3339, unpack_entry, unpack_floor, unpack_rep
 from distributor.store.connection import connect_reader
 from distributor.store.explain import (
@@ -42,6 +42,7 @@ from distributor.store.explain import (
     obstacles,
     verdict,
 )
+from distributor.store.scratch import Table, read_table
 from distributor.store.standstill import lead_waits, pools_of, rep_waits
 
 P = ParamSpec("P")
@@ -73,8 +74,9 @@ class StoreReader:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
         try:
             self._connection = connect_reader(self.path)
+            schema.refuse_strangers(self._connection)
             found = schema.version(self._connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreFailed) as error:
             raise StoreFailed(f"{self.path}: {error}: check [store] path") from error
         known = len(schema.MIGRATIONS)
         if found != known:
@@ -99,8 +101,9 @@ class StoreReader:
         return await loop.run_in_executor(self._thread, partial(question, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait for what is under way, and close."""
-        self._thread.shutdown()
+        """Break off what is under way, and close."""
+        self._connection.interrupt()
+        self._thread.shutdown(cancel_futures=True)
         self._connection.close()
 
     # Leads
@@ -257,8 +260,11 @@ class StoreReader:
         return int(self._rows("SELECT coalesce(max(seq), 0) AS seq FROM journal")[0]["seq"])
 
     def identity(self) -> Json:
-        """The store's ``tag``, ``seed`` and ``epoch``."""
-        return dict(self._rows("SELECT tag, seed, epoch FROM meta")[0])
+        """The store's ``tag``, ``seed`` and ``epoch``. Raises ``Damaged`` where they are gone."""
+        rows = self._rows("SELECT tag, seed, epoch FROM meta")
+        if not rows:
+            raise Damaged("meta: the row with the store's tag, seed and epoch is missing")
+        return dict(rows[0])
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The journal in order, from the entry behind ``after`` to the newest at the time."""
@@ -286,15 +292,29 @@ class StoreReader:
             for row in rows
         ]
 
-    def outbox(self) -> dict[str, dict[str, int]]:
-        """Undelivered messages: target -> state (``pending``, ``dead``, ``in_doubt``) -> how many."""
-        counts: dict[str, dict[str, int]] = {}
-        for row in self._rows(
-            "SELECT target, state, count(*) AS messages FROM outbox GROUP BY target, state"
-        ):
-            states = counts.setdefault(row["target"], {"pending": 0, "dead": 0, "in_doubt": 0})
-            states[row["state"]] = row["messages"]
-        return counts
+    def set_aside(self, limit: int = 100) -> list[Json]:
+        """The newest outbox messages that were given up (``dead``) or that nobody knows the fate of
+        (``in_doubt``), newest first."""
+        rows = self._rows(
+            "SELECT id, target, state, kind, message_id, order_key, payload, created_ns, attempts,"
+            " error FROM outbox WHERE state <> 'pending' ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            {
+                "id": row["id"],
+                "target": row["target"],
+                "state": row["state"],
+                "kind": row["kind"],
+                "message_id": row["message_id"],
+                "lead_key": row["order_key"] or None,
+                "payload": row["payload"].decode(),
+                "at": rfc3339(row["created_ns"]),
+                "attempts": row["attempts"],
+                "error": row["error"],
+            }
+            for row in rows
+        ]
 
     # Export
 
@@ -315,10 +335,37 @@ class StoreReader:
             return map(_event_json, self._pages("events", "id", "*"))
         raise ValueError(f"export {kind}: one of leads, prospects, events, assignments")
 
-    def rows(self, table: Literal["leads", "assignments"]) -> Iterator[tuple[Any, ...]]:
-        """The rows of a table as they are stored, all columns, in the order of their keys."""
-        key = "lead_key" if table == "leads" else "assignment_id"
-        return map(tuple, self._pages(table, key, "*"))
+    # What ``verify`` compares
+
+    def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
+        """The rows of a table as they are stored, the key first, in the order of the key."""
+        try:
+            yield from read_table(self._connection, table)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def snapshots(self) -> list[int]:
+        """After which entries there is a complete snapshot, the newest first."""
+        return snapshots.complete_ones(self._connection)
+
+    def snapshot(self, seq: int) -> tuple[bytes, Iterator[list[Lead]]]:
+        """The head of a snapshot, and its leads part by part. Raises ``Damaged``."""
+        head, parts = snapshots.read_head(self._connection, seq)
+        numbers = range(1, parts + 1)
+        return head, (snapshots.read_part(self._connection, seq, part) for part in numbers)
+
+    def stray_message(self) -> str | None:
+        """What is wrong with the first outbox message that no assignment accounts for."""
+        rows = self._rows(
+            "SELECT outbox.id, kind, message_id FROM outbox LEFT JOIN assignments"
+            " ON assignment_id = message_id WHERE kind IN ('assign', 'revoke', 'lead', 'lead_revoke')"
+            " AND assignment_id IS NULL ORDER BY outbox.id LIMIT 1"
+        )
+        for row in rows:
+            return (
+                f"message {row['id']} of the outbox: there is no assignment {row['message_id']!r}"
+            )
+        return None
 
     # Inside
 
@@ -328,7 +375,13 @@ class StoreReader:
             cursor.row_factory = sqlite3.Row
             return cursor.fetchall()
         except sqlite3.Error as error:
-            raise StoreFailed(f"{self.path}: {error}: try again") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> StoreFailed:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return Damaged(f"{self.path}: {error}: restore the store from a backup")
+        return StoreFailed(f"{self.path}: {error}: try again")
 
     def _pages(self, table: str, key: str, columns: str, term: str = "1") -> Iterator[sqlite3.Row]:
         sql = f"SELECT {columns} FROM {table} WHERE {key} > ? AND {term} ORDER BY {key} LIMIT ?"

@@ -56,6 +56,8 @@ _VERSION_1 = (
     # Of open leads alone: small, so that a commit dirties few pages of them.
     "CREATE INDEX leads_by_state ON leads (state) WHERE state <> 'closed'",
     "CREATE INDEX leads_by_rep ON leads (rep) WHERE state <> 'closed' AND rep IS NOT NULL",
+    # A lead has no status until somebody worked on it: new leads cost nothing here.
+    "CREATE INDEX leads_by_status ON leads (status) WHERE status IS NOT NULL",
     """CREATE TABLE assignments (
         assignment_id TEXT PRIMARY KEY,
         lead_key TEXT NOT NULL,
@@ -119,6 +121,7 @@ _VERSION_1 = (
         error TEXT NOT NULL DEFAULT ''
     )""",
     "CREATE INDEX outbox_by_target ON outbox (target) WHERE state = 'pending'",
+    "CREATE INDEX outbox_set_aside ON outbox (target, state) WHERE state <> 'pending'",
     """CREATE TABLE dead_letters (
         id INTEGER PRIMARY KEY,
         seq INTEGER NOT NULL,
@@ -142,6 +145,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
 """Migration n (from 1) brings a file from version n - 1 to version n."""
 
 
+APPLICATION_ID = 0x4C454144
+"""In the file's header ("LEAD"): it tells a store of ours from any other SQLite file."""
+
+
 def version(connection: sqlite3.Connection) -> int:
     """The version of the tables in the file, 0 for an empty one."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -152,8 +159,9 @@ def migrate(
 ) -> None:
     """Bring the tables to the newest version, one transaction a migration.
 
-    Raises ``StoreFailed`` for a file that a newer release has written.
+    Raises ``StoreFailed`` for a file that a newer release has written, and for one that is not ours.
     """
+    refuse_strangers(connection)
     found = version(connection)
     if found > len(migrations):
         raise StoreFailed(
@@ -165,8 +173,17 @@ def migrate(
         try:
             for statement in migrations[number - 1]:
                 connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {number}")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def refuse_strangers(connection: sqlite3.Connection) -> None:
+    """Another program's tables stay what they are. Raises ``StoreFailed``."""
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    used = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    if mark != APPLICATION_ID and (mark or used):
+        raise StoreFailed("this is another program's database")

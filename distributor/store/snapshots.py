@@ -9,7 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from distributor.domain.lead import Lead
+from distributor.errors import Damaged
 from distributor.store.codec import pack, unpack_leads
 
 LEADS_A_PART = 2_000
@@ -41,23 +44,34 @@ def is_complete(connection: sqlite3.Connection, seq: int) -> bool:
     return connection.execute(sql, (seq,)).fetchone() is not None
 
 
-def newest(connection: sqlite3.Connection) -> tuple[int, bytes, int] | None:
-    """The newest complete snapshot: (seq, head, number of parts of leads)."""
+def complete_ones(connection: sqlite3.Connection) -> list[int]:
+    """Where the finished snapshots stand, the newest first."""
+    rows = connection.execute(
+        "SELECT seq FROM snapshots WHERE part = 0 AND complete = 1 ORDER BY seq DESC"
+    )
+    return [int(seq) for (seq,) in rows]
+
+
+def read_head(connection: sqlite3.Connection, seq: int) -> tuple[bytes, int]:
+    """(head, number of parts of leads) of a finished snapshot."""
     row = connection.execute(
-        "SELECT seq, blob FROM snapshots WHERE part = 0 AND complete = 1 ORDER BY seq DESC LIMIT 1"
+        "SELECT blob, (SELECT max(part) FROM snapshots WHERE seq = ?1) FROM snapshots"
+        " WHERE seq = ?1 AND part = 0",
+        (seq,),
     ).fetchone()
-    if row is None:
-        return None
-    parts = connection.execute(
-        "SELECT max(part) FROM snapshots WHERE seq = ?", (row[0],)
-    ).fetchone()
-    return int(row[0]), bytes(row[1]), int(parts[0])
+    return bytes(row[0]), int(row[1])
 
 
 def read_part(connection: sqlite3.Connection, seq: int, part: int) -> list[Lead]:
-    """The leads of one part."""
+    """The leads of one part. Raises ``Damaged``."""
     sql = "SELECT blob FROM snapshots WHERE seq = ? AND part = ?"
-    return unpack_leads(connection.execute(sql, (seq, part)).fetchone()[0])
+    row = connection.execute(sql, (seq, part)).fetchone()
+    try:
+        if row is None:
+            raise ValueError("it is missing")
+        return unpack_leads(row[0])
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise Damaged(f"snapshot {seq}: its part {part} cannot be read: {error}") from error
 
 
 def clean_slice(connection: sqlite3.Connection) -> bool:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ from distributor.store.connection import (
     lock_store,
 )
 from distributor.store.projection import Rows, project
-from distributor.store.schema import migrate
+from distributor.store.schema import migrate, refuse_strangers
 from distributor.store.statements import CLOSED_LEADS, ORIGINALS, SEEN, write_rows
 
 T = TypeVar("T")
@@ -79,6 +80,11 @@ class SQLiteStore:
         """
         place = Path(path).resolve()
         lock = _take(place)
+        try:
+            _refuse_strangers(place)
+        except BaseException:
+            os.close(lock)
+            raise
         writer = Hop(lambda: connect_writer(place, synchronous))
         store = cls(place, lock, writer, Hop(lambda: connect_reader(place)))
         try:
@@ -165,12 +171,13 @@ class SQLiteStore:
         await self._write(snapshots.complete, image.seq)
         await self._clean_snapshots()
 
-    async def get_snapshot(self) -> SnapshotImage | None:
-        """The newest complete snapshot."""
-        found = await self._ask(snapshots.newest)
-        if found is None:
-            return None
-        seq, head, parts = found
+    async def snapshots(self) -> list[int]:
+        """After which entries there is a complete snapshot, the newest first."""
+        return await self._ask(snapshots.complete_ones)
+
+    async def get_snapshot(self, seq: int) -> SnapshotImage:
+        """The complete snapshot after entry ``seq``. Raises ``Damaged`` for one that cannot be read."""
+        head, parts = await self._ask(snapshots.read_head, seq)
         leads: list[Lead] = []
         for part in range(1, parts + 1):
             leads += await self._ask(snapshots.read_part, seq, part)
@@ -185,6 +192,10 @@ class SQLiteStore:
     async def outbox_targets(self) -> list[str]:
         """The targets that undelivered messages wait for, in the order of their names."""
         return await self._ask(_outbox_targets)
+
+    async def set_aside(self) -> list[tuple[str, str, int]]:
+        """How many messages are kept for a human: (target, ``dead`` or ``in_doubt``, number)."""
+        return await self._ask(_set_aside)
 
     async def _clean_snapshots(self) -> None:
         while await self._write(snapshots.clean_slice):
@@ -293,6 +304,14 @@ def _outbox_targets(connection: sqlite3.Connection) -> list[str]:
     return [target for (target,) in rows]
 
 
+def _set_aside(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
+    rows = connection.execute(
+        "SELECT target, state, count(*) FROM outbox WHERE state <> 'pending'"
+        " GROUP BY target, state ORDER BY target, state"
+    )
+    return [(target, state, number) for target, state, number in rows]
+
+
 def _encode_part(_: sqlite3.Connection, leads: Sequence[Lead], part: int) -> bytes:
     return snapshots.encode_part(leads, part)
 
@@ -318,6 +337,19 @@ def _take(path: Path) -> int:
         raise StoreFailed(
             f"{path}: {error.strerror}: set [store] path to a place we may write"
         ) from (error)
+
+
+def _refuse_strangers(path: Path) -> None:
+    """Before anything is written to it: opening it for writing would change its header already."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        with closing(connect_reader(path)) as connection:
+            refuse_strangers(connection)
+    except sqlite3.Error as error:
+        raise _failed(path, error) from error
+    except StoreFailed as error:
+        raise StoreFailed(f"{path}: {error}: set another [store] path") from error
 
 
 def _failed(path: Path, error: sqlite3.Error) -> StoreFailed:

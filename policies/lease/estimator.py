@@ -271,16 +271,18 @@ class Estimator:
         if offline and not m.left_ns:
             m.left_ns = now_ns
 
-    def returned(self, m: RepMemory, level: float, now_ns: int) -> None:
+    def returned(self, m: RepMemory, level: float, now_ns: int) -> bool:
         """Back from a logged pause: a clean slate. ``level``: the mean share of those at work.
 
-        A new shift begins level with the others: else who was away would get everything at once.
+        A new shift (True) begins level with the others, whatever was served before: shares of
+        yesterday would make one rep catch up with another all morning.
         """
         self._believe(m, REST_LAGGING, REST_ABSENT, now_ns)
         m.fails, m.losses, m.side, m.not_busy, m.failed_ns = 0, [], 0.0, 1.0, 0
         m.away = False
         left, m.left_ns = m.left_ns, 0
         if not left or (now_ns - left) * self.rate < NEXT_SHIFT:
-            return
+            return False
         m.seasoned = m.seasoned or m.lag_weight > 0.0
-        m.served = max(m.served, level * 240.0 / self.mean_handling(m))
+        m.served = level * 240.0 / self.mean_handling(m)
+        return True

@@ -53,7 +53,7 @@ def ranking(roster: Roster, ranked: list[Ranked]) -> tuple[tuple[str, float, str
 
 
 def assigned(roster: Roster, offer: Offer, free: float, now_ns: int) -> str:
-    """Why this rep got the lead, and who was skipped. ``free``: the chance that he is."""
+    """Why this rep got the lead, and who was skipped. ``free``: the chance of that."""
     seat = roster.seats[offer[3]]
     state = "free now" if free >= 0.995 else f"free with {free:.0%} chance"
     text = (
@@ -78,7 +78,7 @@ def curious(roster: Roster, seat: Seat, age: float, now_ns: int) -> str:
     pi = roster.estimator.responsive(seat.memory, now_ns)
     return (
         f"{name(seat.rep)} gets an old lead ({span(age)}): P(responsive) {pi:.2f} is in doubt, "
-        "and his answer tells most."
+        "and an answer tells most."
     )
 
 
@@ -92,12 +92,12 @@ def kept(roster: Roster, age: float, likely_free: float) -> str:
 
 def probe(seat: Seat, age: float, limit: float) -> str:
     """Why a slowed rep got an old lead."""
-    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a test, back in {limit:.0f} s."
+    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a probe, back in {limit:.0f} s."
 
 
 def probe_over(seat: Seat, silent: float) -> str:
-    """Why a test lead came back."""
-    return f"Test lead unanswered by {name(seat.rep)} for {span(silent)}: taken back."
+    """Why a probe came back."""
+    return f"Probe unanswered by {name(seat.rep)} for {span(silent)}: taken back."
 
 
 def stolen(steal: Steal) -> str:
@@ -151,10 +151,10 @@ def flow(roster: Roster, seat: Seat, now_ns: int) -> Flow:
 
 def _next_test(roster: Roster, m: RepMemory, now_ns: int) -> str:
     if any(slot.probe for slot in m.slots):
-        return "a test lead is with the rep now"
+        return "a probe is with the rep now"
     wait = (m.next_probe_ns - now_ns) * roster.estimator.rate
     return (
-        f"next test lead in {wait:.0f} s" if wait > 0.5 else "next test lead as soon as one waits"
+        f"next probe in {wait:.0f} s" if wait > 0.5 else "next probe as soon as an old lead waits"
     )
 
 

@@ -22,7 +22,7 @@ class Slot(Struct, array_like=True):
 
     ``since_ns``: its silence is judged from here. ``weights``: the reasons it could have, as believed
     then. ``handling_seconds`` (e0): how long the rep had the earlier lead in hand then, 0 if none.
-    ``claimed``: the rep says that he reached the person; no evidence, but the lead stays with him.
+    ``claimed``: the rep says that the person was reached; no evidence, but the lead stays.
     """
 
     lead_key: str
@@ -36,8 +36,8 @@ class Slot(Struct, array_like=True):
 class RepMemory(Struct, array_like=True):
     """One rep. The letters are those of the equations E1 to E12.
 
-    ``slots``: his leases, of a rep with a window of 1. Where leads may queue there is one ``pulse``
-    instead: his silence since the last sign of life is judged, whatever lead it is on.
+    ``slots``: the leases, of a rep with a window of 1. Where leads may queue there is one ``pulse``
+    instead: the silence since the last sign of life is judged, whatever lead it is on.
 
     ``busy_ns``, ``busy_lead``: the contact of the lead in hand (b), 0 if none. ``lag`` (mu),
     ``lag_weight`` (nl): mean log pick-up lag. ``handling`` (s), ``handling_weight`` (sn): mean log
@@ -45,7 +45,7 @@ class RepMemory(Struct, array_like=True):
     ``absent`` (A): beliefs at ``stamp_ns``. ``fails``: losses in a row that looked like silence, and
     ``losses``: how many seconds each of the last ones was silent. ``side`` (sp) at ``side_ns``.
     ``not_busy`` (y): P(not busy) after the lease that failed at ``failed_ns``. ``conversions`` (c),
-    ``expected`` (e), ``served`` (o). ``next_probe_ns``: no test lead before. ``own_contact_ns``: a
+    ``expected`` (e), ``served`` (o). ``next_probe_ns``: no probe before. ``own_contact_ns``: a
     contact that no agent state has followed yet. ``ready_ns``: the newest agent ``ready`` used.
     ``away``: in a logged pause. ``left_ns``: offline since then, 0 when not (1: since ever). ``seasoned``: knows more than one shift. ``shown``, ``shown_reason``: the flow that
     people were told.

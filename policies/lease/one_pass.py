@@ -21,7 +21,7 @@ _RANKED: Final = 5
 class Pass:
     """Asked again after every commit, it answers one intent at a time.
 
-    In this order: test leads whose time is over come back; slowed reps get old leads as tests; then
+    In this order: probes whose time is over come back; slowed reps get old leads as probes; then
     the best waiting lead is weighed against the best move of a silent one.
     """
 

@@ -25,6 +25,7 @@ from policies.lease.revocation import Watch, in_progress
 from policies.lease.roster import Roster, Seat, at_work
 from policies.lease.settings import (
     FIRM,
+    LOOK_AGAIN,
     SOFT,
     STALE_AGE,
     STEAL_AGE,
@@ -36,7 +37,7 @@ _SILENT_ENDS = ("expired", "recalled")
 class Lease:
     """Deliver one lead at a time to whoever will pick it up, and take it back from who does not.
 
-    Two forms, by ``[flow] visible_throttle``: the firm one (slowing is shown, with test leads) and
+    Two forms, by ``[flow] visible_throttle``: the firm one (slowing is shown, with probes) and
     the soft one. A window above 1 asks for leads that queue at the rep: such leads are given at once,
     with fairness and the length of the queue, and only the latest end of a lease takes them back.
     A supervisor's override replaces the belief: 0 nothing, 1 full flow, between them that share of
@@ -148,7 +149,10 @@ class Lease:
                 self._changed.add(rep.id)
             return
         if m.away:
-            self._estimator.returned(m, self._roster.mean_share, now_ns)
+            began = self._estimator.returned(m, self._roster.mean_share, now_ns)
+            if began and not self._roster.at_work and self._fleet.offset:
+                self._fleet.offset = 0.0
+                self._changed.add("")
             m.ready_ns = rep.state_at_ns
             for slot in m.slots:
                 self._judge_from(seat, slot, now_ns)
@@ -161,7 +165,7 @@ class Lease:
 
     @staticmethod
     def _news(rep: Rep, m: RepMemory) -> bool:
-        """Whether the agent's ``ready`` says something: it came after what we know of him."""
+        """Whether the agent's ``ready`` says something: it came after what is known of the rep."""
         return rep.state_at_ns > max(m.own_contact_ns, m.busy_ns, m.ready_ns)
 
     def lead_waiting(self, lead: Lead, now_ns: int) -> None:
@@ -193,7 +197,7 @@ class Lease:
 
     @staticmethod
     def _joins_a_queue(seat: Seat, lead: Lead) -> bool:
-        """One more lead behind others: nothing is learned, and the rep stays where he stands."""
+        """One more lead behind others: nothing is learned, and the rep stays where it stands."""
         behind = seat.queue_open() and len(seat.rep.open) > 1 and seat.memory.pulse is not None
         return behind and not lead.probe and seat.place == "eligible"
 
@@ -203,7 +207,7 @@ class Lease:
             seat.memory.pulse = self._estimator.slot(seat.rep, seat.memory, "", now_ns)
 
     def lease_restarted(self, lead: Lead, rep: Rep, now_ns: int) -> None:
-        """The rep could not have had the lead before: his silence is judged from here."""
+        """The rep could not have had the lead before: its silence is judged from here."""
         seat = self._learn(rep, now_ns)
         if seat is None:
             return
@@ -305,11 +309,17 @@ class Lease:
         claimed = self._drop(seat, lead.key) is not None
         if cause == "presumed":
             return
-        if cause == "call_limit":
+        if cause in ("call_limit", "unheard"):
             self._estimator.unheard(m, lead.key)
+            return
+        if cause == "taken_back":
+            if m.busy_lead == lead.key:
+                self._estimator.let_go(m)
             return
         if cause == "agent_ready":
             self._estimator.agent_ready(m, now_ns)
+        elif cause == "late" and m.busy_lead != lead.key:
+            self._estimator.present(m, now_ns)
         else:
             self._estimator.disposed(m, lead.key, min(at_ns, now_ns), now_ns)
             if claimed:
@@ -364,7 +374,7 @@ class Lease:
         if self._pool.waiting or self._watch.any_standing:
             times.append(self._roster.next_entry_ns())
         if self._pool.waiting:
-            times += [self._next_stale_ns(), self._next_draw_ns()]
+            times += [self._next_stale_ns(), self._next_draw_ns(), self._next_look_ns()]
         due = [at_ns for at_ns in times if at_ns is not None]
         return min(due) if due else None
 
@@ -377,6 +387,11 @@ class Lease:
             if lead.clock_ns + span_ns > self._now_ns:
                 return lead.clock_ns + span_ns
         return None
+
+    def _next_look_ns(self) -> int | None:
+        """A lead that is kept waiting beside a free rep: the chance to be free grows with time, and with
+        it the reserve (E7)."""
+        return self._now_ns + self._pool.span_ns(LOOK_AGAIN) if self._roster.eligible else None
 
     def _next_draw_ns(self) -> int | None:
         """The next minute, where a supervisor's share may have kept a lead from a free rep."""

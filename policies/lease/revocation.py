@@ -26,6 +26,8 @@ from policies.lease.settings import (
 )
 
 _SWEEP: Final = 16
+BY_HAND: Final = "supervisor"
+"""The reason of an assignment that a supervisor made: it is not moved on."""
 
 
 class Steal(NamedTuple):
@@ -120,7 +122,7 @@ class Watch:
             self.due[key] = index
 
     def overdue_probe(self, now_ns: int) -> tuple[Seat, Slot] | None:
-        """A test lead whose time is over."""
+        """A probe whose time is over."""
         for key, index in self.due.items():
             seat = self._roster.seats[index]
             slot = seat.memory.slot_of(key)
@@ -154,6 +156,8 @@ class Watch:
     ) -> Steal | None:
         slot, lead = seat.memory.slot_of(key), self._pool.lead(key)
         if slot is None or lead is None or slot.probe or in_progress(lead):
+            return None
+        if lead.reason == BY_HAND:
             return None
         estimator = self._roster.estimator
         silent = (now - slot.since_ns) * estimator.rate
@@ -189,8 +193,8 @@ class Watch:
 
 
 def in_progress(lead: Lead) -> bool:
-    """Whether the lead is being called, so that nobody can take it back."""
-    return bool(lead.attempted_ns or lead.claimed_ns or lead.call_ns)
+    """Whether the lead is being called or in work, so that nobody can take it back."""
+    return lead.state != "assigned" or bool(lead.attempted_ns or lead.claimed_ns or lead.call_ns)
 
 
 def value_of_waiting(

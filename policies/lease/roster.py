@@ -1,7 +1,7 @@
 """Who can be offered a lead: classes of reps (E4), slowed reps (E9) and panic (E10), kept up to date.
 
-Nothing here is ever recomputed for all reps at an event. A rep is placed anew when a fact touches him
-and when a timer says that time alone changes his class. Where he stands is a function of his memory
+Nothing here is ever recomputed for all reps at an event. A rep is placed anew when a fact touches it
+and when a timer says that time alone changes its class. Where a rep stands is a function of its memory
 and of the time, never of when it was looked at: after a restart ``place`` gives the same answer.
 """
 
@@ -29,7 +29,7 @@ _STEP: Final = 0.05
 
 
 class Seat:
-    """One member: his record in the core, his memory, and where he stands."""
+    """One member: its record in the core, its memory, and where it stands."""
 
     __slots__ = (
         "at_work",
@@ -66,7 +66,7 @@ class Seat:
 
     @property
     def deep(self) -> bool:
-        """Whether leads may queue at this rep: then a waiting lead says little about him."""
+        """Whether leads may queue at this rep: then a waiting lead says little about the rep."""
         return self.rep.window > 1
 
     def queue_open(self) -> bool:
@@ -110,7 +110,7 @@ class Roster:
     # Placing.
 
     def place(self, seat: Seat, now_ns: int) -> bool:
-        """Put the rep where he belongs now. True when he became eligible by this."""
+        """Put the rep where it belongs now. True when it became eligible by this."""
         was, armed_ns = seat.place, seat.enters_ns
         self._take_out(seat)
         self._count(seat, now_ns)
@@ -158,22 +158,24 @@ class Roster:
             return False
         if len(rep.open) < rep.window:
             return rep.window > 1 or not m.slots
-        # The pipeline is full: only leads that he is believed to have finished can make room.
+        # The pipeline is full: only leads that the rep is believed to have finished can make room.
         return len(m.slots) < rep.window and len(rep.open) - len(self.finished(seat)) < rep.window
 
     def finished(self, seat: Seat) -> tuple[str, ...]:
-        """The contacted leads that must be over if this rep is free, where they fill his pipeline."""
+        """The contacted leads that must be over if this rep is free, where they fill the pipeline."""
         rep = seat.rep
         if len(rep.open) < rep.window:
             return ()
-        return tuple(k for k, waits in rep.open.items() if not waits and self._is_ours(k))
+        return tuple(k for k, waits in rep.open.items() if self._is_in_hand(k, waits))
 
-    def _is_ours(self, key: str) -> bool:
+    def _is_in_hand(self, key: str, waits: bool) -> bool:
         lead = self._pool.lead(key)
-        return lead is not None and lead.pool == self._pool.plan.id
+        if lead is None or lead.pool != self._pool.plan.id:
+            return False
+        return not waits or bool(lead.attempted_ns)
 
     def _enters(self, seat: Seat) -> int:
-        """When a rep without a lead in front of him can be offered one (E4), from memory alone."""
+        """When a rep without a lead in front can be offered one (E4), from memory alone."""
         estimator, m = self.estimator, seat.memory
         rate, settings = estimator.rate, estimator.settings
         due = m.next_probe_ns if seat.slowed else 0
@@ -352,7 +354,7 @@ class Roster:
         return len(seat.rep.open) * seat.handling
 
     def probe_candidates(self, now_ns: int) -> list[Seat]:
-        """Slowed reps who can be given a test lead now, the likeliest free first."""
+        """Slowed reps who can be given a probe now, the likeliest free first."""
         count = len(self.low)
         shift = int(self._draw(now_ns) * count) if count > SCAN else 0
         few = [self.low[(shift + i) % count] for i in range(min(count, SCAN))]

@@ -14,7 +14,7 @@ class Settings(NamedTuple):
     reps at or above it first, stale ones to those below it. ``curious_below``: such a rep may take a
     stale lead out of the reserve, because that tells most. ``belief_floor``: no belief is surer.
     ``lagging_drift``, ``absent_drift``: time constants of the way back to the resting belief.
-    ``probe_limit``: a test lead is withdrawn after it; ``probe_gap``: the pause until the next one.
+    ``probe_limit``: a probe is withdrawn after it; ``probe_gap``: the pause until the next one.
     ``free_from``: least P(free) of an offer. A disposition lowers the beliefs to
     ``present_lagging`` and ``present_absent`` at most. ``visible``: slowing is shown to people.
     """
@@ -43,6 +43,8 @@ PEAK: Final = CURVE_POINTS[0][1]
 STALE_AGE: Final = 180.0
 PROMPT_FROM: Final = 0.25
 """Least chance of a prompt pick-up of a rep who is offered a fresh lead."""
+LOOK_AGAIN: Final = 10.0
+"""A lead that waits beside a free rep is looked at again so often."""
 RESERVE: Final = 0.12
 """A stale lead waits unless this share of the logged-in reps is likely free for fresh ones."""
 FAIRNESS: Final = 2.0

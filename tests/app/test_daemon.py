@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from distributor.app import daemon as daemon_module
+from distributor.app import recovery as recovery_module
 from distributor.app.policies import Policies
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.ids import NANOSECONDS
-from distributor.errors import BadConfig, StoreFailed
+from distributor.errors import StoreFailed, Unavailable
+from distributor.intake.mqtt_intake import MqttIntake
 from distributor.runtime.clock import Clock, entropy
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings
@@ -96,6 +103,69 @@ async def test_recovery_from_a_snapshot_and_from_the_beginning_equal_the_living(
     assert picture(whole.engine) == alive
     assert alive["difference"] == 0
     assert alive["received"] == 16
+
+
+@pytest.fixture
+def logged(monkeypatch) -> Iterator[list[Any]]:
+    """What is logged. The modules get fresh loggers: one that was used under another configuration
+    may keep it."""
+    for module in (daemon_module, recovery_module):
+        monkeypatch.setattr(module, "log", structlog.get_logger())
+    with capture_logs() as lines:
+        yield lines
+
+
+def damage(path: Path, sql: str) -> None:
+    store = sqlite3.connect(path)
+    assert store.execute(sql).rowcount > 0
+    store.commit()
+    store.close()
+
+
+NEWEST = "seq = (SELECT max(seq) FROM snapshots)"
+DAMAGES = {
+    "no head": f"UPDATE snapshots SET blob = x'c1' WHERE part = 0 AND {NEWEST}",
+    "no leads": f"UPDATE snapshots SET blob = x'c1' WHERE part = 1 AND {NEWEST}",
+    "fewer leads": f"UPDATE snapshots SET blob = x'90' WHERE part = 1 AND {NEWEST}",
+    "a part is gone": f"DELETE FROM snapshots WHERE part = 1 AND {NEWEST}",
+    "all": "UPDATE snapshots SET blob = x'00'",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+async def test_a_snapshot_that_cannot_be_read_is_passed_over(open_daemon, connect, logged, what):
+    daemon = await open_daemon()
+    await busy_hour(connect(daemon), 1)
+    await daemon.store.put_snapshot(daemon.dispatcher.image())
+    older = daemon.store.last_seq
+    await busy_hour(connect(daemon), 2)
+    await daemon.stop()
+    newest = daemon.store.last_seq
+    alive = picture(daemon.engine)
+    damage(daemon.store.path, DAMAGES[what])
+
+    store = await SQLiteStore.open(daemon.store.path, "normal", entropy=entropy)
+    try:
+        found = await recover(store, Policies())
+    finally:
+        await store.close()
+
+    assert picture(found.engine) == alive
+    assert found.snapshot_seq == (0 if what == "all" else older)
+    errors = [line for line in logged if line["log_level"] == "error"]
+    assert [line["event"] for line in errors] == ["snapshot_unreadable"] * len(errors)
+    assert [line["seq"] for line in errors] == ([newest, older] if what == "all" else [newest])
+
+
+async def test_an_entry_that_cannot_be_read_stops_the_start_in_words(open_daemon, connect):
+    daemon = await open_daemon()
+    await busy_hour(connect(daemon), 1)
+    await daemon.stop()
+    damage(daemon.store.path, "UPDATE journal SET decisions = x'c1' WHERE seq = 5")
+    damage(daemon.store.path, "DELETE FROM snapshots")
+
+    with pytest.raises(StoreFailed, match="entry 5 of the journal: its decisions cannot be read"):
+        await open_daemon()
 
 
 async def test_a_restart_decides_nothing_about_the_past(open_daemon, connect):
@@ -230,8 +300,40 @@ async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
     other.mkdir()
     for _ in range(2):  # the second try finds the store free
         refused = Daemon(settings(other, http={"port": first.web.port}))
-        with pytest.raises(BadConfig, match=r"http\.port"):
+        with pytest.raises(Unavailable, match=r"http\.port: cannot listen .* free it or choose"):
             await refused.start()
+
+
+async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
+    tmp_path, open_daemon, connect
+):
+    daemon = await open_daemon(vendors=[{"id": "acme"}])
+    await daemon.take_settings(settings(tmp_path, vendors=[{"id": "acme"}, {"id": "bolt"}]))
+    text = await connect(daemon).ask("GET", "/metrics")
+    series = [line for line in text.splitlines() if 'vendor="bolt"' in line]
+    assert any(
+        line.startswith("distributor_leads_received_total{") and line.endswith(" 0.0")
+        for line in series
+    ), series
+
+
+async def test_a_dialer_s_new_secret_is_taken_with_the_settings(tmp_path, open_daemon):
+    secret = tmp_path / "secret"
+    secret.write_text("old")
+    call = {"url": "http://127.0.0.1:9/", "headers": {"X-Key": "{{ secret }}"}}
+    dialers = [{"id": "cloud", "secret_file": str(secret), "assign": call}]
+    daemon = await open_daemon(dialers=dialers)
+    (sender,) = daemon.dialers.senders
+
+    secret.write_text("new")
+    await daemon.take_settings(settings(tmp_path, dialers=dialers))
+    assert sender.secret == "new"
+
+    taken = settings(tmp_path, dialers=dialers, reps=[{"id": "zoe"}])
+    secret.write_text("two\nlines")  # no header can carry it
+    await daemon.take_settings(taken)
+    assert sender.secret == "new"
+    assert len(daemon.reps()) == 3, "refused as a whole"
 
 
 async def test_two_daemons_do_not_share_a_store(tmp_path, open_daemon):
@@ -261,7 +363,9 @@ async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, conne
     await again.stop()
 
 
-async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(tmp_path, connect):
+async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
+    tmp_path, connect, logged
+):
     from distributor.app import Daemon
 
     daemon = Daemon(settings(tmp_path))
@@ -276,10 +380,72 @@ async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(tmp_pa
     with contextlib.suppress(StoreFailed):
         await daemon.stop()
     assert isinstance(daemon.failed.result(), StoreFailed)
+    (told,) = [line for line in logged if line["log_level"] == "error"]
+    assert told["event"] in ("service_failed", "stop_failed")
+    assert told["error"] == "no space left on device"
 
     again = Daemon(settings(tmp_path))
     await again.start()
     await again.stop()
+
+
+async def test_every_peer_has_its_series_before_anybody_connects(open_daemon, connect):
+    dialer = {"id": "vici", "assign": {"url": "http://127.0.0.1:9/assign"}}
+    daemon = await open_daemon(mqtt={"port": 9}, dialers=[dialer])
+
+    said = await connect(daemon).ask("GET", "/metrics")
+
+    lines = said.splitlines()
+    assert 'distributor_intake_connected{peer="mqtt"} 0.0' in lines
+    assert 'distributor_intake_connected{peer="vici"} 1.0' in lines
+    assert "distributor_intake_oldest_unacknowledged_age_seconds 0.0" in lines
+    daemon.mark_target("vici", False, "refused")
+    assert daemon.metrics.gauge("intake_connected").cells["vici",] == 0
+
+
+async def test_events_about_nobody_are_dead_letters_kept_counted_and_published_once(open_daemon):
+    daemon = await open_daemon(mqtt={"port": 9})
+    acked = asyncio.Event()
+
+    class Link:
+        def ack(self, tokens: Any) -> None:
+            acked.set()
+
+    intake = MqttIntake(Link(), daemon.inbox, daemon.directory, daemon.clock.now_ns)
+    no_lead = b'{"event_id": "1", "type": "contacted", "lead_key": "NOSUCH"}'
+    no_rep = b'{"event_id": "2", "type": "agent_state", "rep": "zed", "state": "ready"}'
+
+    intake.on_message("leads/dialer/event", b"[" + no_lead + b"," + no_rep + b"]", "token")
+    await asyncio.wait_for(acked.wait(), 10)
+
+    with contextlib.closing(daemon.reader()) as reader:
+        kept = [letter["payload_base64"] for letter in reader.dead_letters()]
+    assert sorted(map(base64.b64decode, kept)) == sorted([no_lead, no_rep])
+    assert daemon.metrics.counter("intake_dead_letters_total").cells["mqtt",] == 2
+    waiting = await daemon.store.pending("mqtt", 0, 100)
+    assert [message.kind for message, _, _ in waiting] == ["dead", "dead"]
+
+
+async def test_what_was_given_up_is_counted_across_restarts(open_daemon, connect):
+    daemon = await open_daemon()
+    await daemon.stop()
+    damage(
+        daemon.store.path,
+        "INSERT INTO outbox (target, kind, address, order_key, message_id, payload, created_ns,"
+        " correlation, state) VALUES ('old', 'result', '', '', '', '{}', 1, '', 'dead')",
+    )
+    again = await open_daemon()
+    said = await connect(again).ask("GET", "/metrics")
+    assert 'distributor_outbox_set_aside_messages{state="dead",target="old"} 1.0' in said
+
+
+async def test_a_start_that_fails_says_why_in_the_log(open_daemon, logged):
+    await open_daemon()
+    with pytest.raises(StoreFailed):
+        await open_daemon()
+    (told,) = [line for line in logged if line["log_level"] == "error"]
+    assert told["event"] == "start_failed"
+    assert "another process uses this store" in told["error"]
 
 
 async def test_a_full_pool_asks_vendors_to_come_back(open_daemon, connect):

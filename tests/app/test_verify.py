@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from distributor.app.verification import verify
 from distributor.cli import main
+from distributor.domain.events import Undecodable
+from distributor.runtime import progress
+from distributor.runtime.inbox import Submission
 from tests.app.test_daemon import busy_hour
 
 
@@ -59,13 +63,49 @@ TAMPERS = {
     "a status": "UPDATE leads SET status = 'lost' WHERE status = 'converted'",
     "a closed lead's state": "UPDATE leads SET state = 'waiting' WHERE status = 'converted'",
     "a contact": "UPDATE leads SET contacted_ns = contacted_ns + 1000000000 WHERE contacted_ns > 0",
+    "what is told once": "DELETE FROM events",
+    "one event": "DELETE FROM events WHERE event_id = '1-3'",
+    "an event's time": "UPDATE events SET recorded_ns = recorded_ns - 1 WHERE event_id = '1-3'",
+    "a lead's history": "DELETE FROM history",
+    "a rep's history": "DELETE FROM rep_history WHERE kind = 'control'",
+    "a history of nothing": "INSERT INTO history VALUES ('EXTRA', 1)",
+    "a rep's record": (
+        "UPDATE reps SET record = CAST(replace(CAST(record AS TEXT), '\"ready\"', '\"away\"') AS BLOB)"
+        " WHERE rep = 'ana'"
+    ),
+    "a rep too many": "INSERT INTO reps SELECT 'zed', record FROM reps LIMIT 1",
+    "a rep that is no JSON": "UPDATE reps SET record = x'ff' WHERE rep = 'ana'",
+    "a closed lead's record": "UPDATE leads SET record = x'90' WHERE record IS NOT NULL",
+    "a dead letter": "UPDATE dead_letters SET reason = 'x'",
+    "the head of a snapshot": "UPDATE snapshots SET blob = x'c1' WHERE part = 0",
+    "the leads of a snapshot": "UPDATE snapshots SET blob = x'c1' WHERE part = 1",
+    "a part of a snapshot": "DELETE FROM snapshots WHERE part = 1",
+    "the place of a snapshot": "UPDATE snapshots SET seq = seq - 4",
+    "a snapshot from nowhere": "UPDATE snapshots SET seq = seq + 4",
+    "the times of the journal": "UPDATE journal SET at_ns = at_ns + 1",
+    "a time of the journal": (
+        "UPDATE journal SET at_ns = at_ns + 3600000000000"
+        " WHERE seq = (SELECT max(seq) - 3 FROM journal)"
+    ),
+    "decisions": "UPDATE journal SET decisions = x'c1' WHERE seq = 5",
+    "no decisions": "UPDATE journal SET decisions = x'90' WHERE seq = 5",
+    "an event of the journal": "UPDATE journal SET event = x'c1' WHERE seq = 5",
+    "the ticks": "UPDATE journal SET idle_ticks = x'c1' WHERE seq = 5",
+    "who we are": "DELETE FROM meta",
+    "our epoch": "UPDATE meta SET epoch = 0",
+    "a message about nothing": (
+        "INSERT INTO outbox (target, kind, address, order_key, message_id, payload, created_ns,"
+        " correlation) VALUES ('mqtt', 'assign', '', '', 'X-1', '{}', 1, '')"
+    ),
 }
 
 
 @pytest.mark.parametrize("what", TAMPERS)
 async def test_a_tampered_store_is_found(floor, command, what):
     daemon, _ = floor
+    daemon.inbox.push(Submission([Undecodable("leads/in/acme", "not JSON", b"{")]))
     await daemon.stop()
+    assert verify(daemon.store.path) is None
     connection = sqlite3.connect(daemon.store.path)
     changed = connection.execute(TAMPERS[what]).rowcount
     connection.commit()
@@ -77,6 +117,59 @@ async def test_a_tampered_store_is_found(floor, command, what):
     assert (code, out) == (4, "")
     assert len(err.splitlines()) == 1
     assert str(daemon.store.path) in err
+
+
+async def test_a_page_that_is_no_page_is_found(floor, command):
+    daemon, _ = floor
+    await daemon.stop()
+    size = daemon.store.path.stat().st_size
+    with daemon.store.path.open("r+b") as file:
+        file.seek(size - 4096)
+        file.write(b"\xff" * 4096)
+
+    code, out, err = await command(daemon, "verify")
+
+    assert (code, out) == (4, "")
+    assert len(err.splitlines()) == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("arguments", [("verify",), ("export", "leads")])
+async def test_long_work_shows_how_far_it_is_on_a_terminal(floor, monkeypatch, arguments, capsys):
+    daemon, _ = floor
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(progress, "SHOWN_AFTER_SECONDS", 0)
+    monkeypatch.setattr(progress, "SHOWN_EVERY_SECONDS", 0)
+
+    assert await asyncio.to_thread(main, [*arguments, "--store", str(daemon.store.path)]) == 0
+
+    assert f"{' '.join(arguments)}: 1" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K"), "the line is gone at the end"
+    assert arguments[0] not in capsys.readouterr().out
+
+
+async def test_a_start_that_reads_much_shows_how_far_it_is(open_daemon, connect, monkeypatch):
+    daemon = await open_daemon()
+    await busy_hour(connect(daemon), 1)
+    await daemon.stop()
+    store = sqlite3.connect(daemon.store.path)
+    store.execute("DELETE FROM snapshots")
+    store.commit()
+    store.close()
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(progress, "SHOWN_AFTER_SECONDS", 0)
+
+    again = await open_daemon()
+
+    assert "recovery: " in terminal.getvalue()
+    assert "(100 %)" in terminal.getvalue()
+    assert again.recovered.entries > 0
 
 
 async def test_a_changed_entry_is_found_and_named(floor, command):
@@ -107,6 +200,20 @@ async def test_verify_holds_across_restarts_and_settings(open_daemon, connect, c
     code, _, err = await command(daemon, "verify")
 
     assert (code, err) == (0, "")
+
+
+async def test_a_rep_who_left_the_floor_is_stored_as_gone(open_daemon, connect, command):
+    daemon = await open_daemon()
+    await busy_hour(connect(daemon), 1)
+    await daemon.stop()
+    daemon = await open_daemon(reps=[{"id": "ana"}])
+    await daemon.stop()
+
+    store = sqlite3.connect(daemon.store.path)
+    ((record,),) = store.execute("SELECT record FROM reps WHERE rep = 'cleo'").fetchall()
+    store.close()
+    assert json.loads(record)["listed"] is False
+    assert (await command(daemon, "verify"))[0] == 0
 
 
 async def test_why_names_the_rep_and_the_others(floor, command, connect):

@@ -63,7 +63,7 @@ def store(here, monkeypatch):
         def close(self):
             pass
 
-        def why(self, lead_key, rep=None):
+        def why(self, lead_key, rep=None, now_ns=0):
             return {**LEAD, "rep": rep or "ana"} if lead_key == LEAD["lead_key"] else None
 
         def why_idle(self, rep, now_ns):
@@ -129,6 +129,21 @@ def test_wrong_arguments_are_one_line_and_exit_2(capsys, words):
     assert "--help" in one_line(capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--seconds", "abc"], "argument --seconds: 'abc' is no number above 0; give one like 90"),
+        (["--rate", "0"], "argument --rate: '0' is no number above 0; give one like 90"),
+        (["--time-scale", "inf"], "argument --time-scale: 'inf' is no number above 0"),
+        (["--reps", "1.5"], "argument --reps: '1.5' is no whole number from 1 to 100000"),
+        (["--reps", "0"], "argument --reps: '0' is no whole number from 1 to 100000"),
+    ],
+)
+def test_a_wrong_number_is_told_what_is_wanted(capsys, words, says):
+    assert main(["demo", *words]) == 2
+    assert says in one_line(capsys)
+
+
 # -- check-config, run ---------------------------------------------------------------------------
 
 
@@ -142,6 +157,38 @@ def test_check_config_prints_a_line_for_each_problem_on_standard_output(here, ca
         "reps[0].id",
         "pools",
     ]
+
+
+def test_check_config_names_what_a_template_cannot_fill_in(here, capsys):
+    """What only a sample message shows stands beside all other problems, with its path."""
+    (here / "bad.toml").write_text(
+        MINIMAL
+        + """
+[log]
+level = "loud"
+[[dialers]]
+id = "good"
+secret_file = "gone"
+assign = { url = "http://d/", headers = { Authorization = "Bearer {{ secret }}" } }
+[[dialers]]
+id = "cloud"
+max_attempts = 0
+assign = { url = "http://d/{{ nme }}", headers = { Authorization = "Bearer {{ secret }}" } }
+revoke = { url = "nowhere", body = "{{ lead.phone }}" }
+"""
+    )
+    assert main(["check-config", "bad.toml"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        "dialers[1].revoke.url",
+        "dialers[1].max_attempts",
+        "log.level",
+        "dialers[0].secret_file",
+        "dialers[1].assign.url",
+        "dialers[1].assign.headers.Authorization",
+        "dialers[1].revoke.body",
+    ]
+    assert "'nme' is undefined" in lines[4]
 
 
 def test_check_config_of_a_good_file_exits_0(here, capsys):
@@ -291,7 +338,7 @@ def test_why_json_is_the_record(store, capsys):
 def test_why_idle_prints_the_flow_and_its_reasons(store, capsys):
     assert main(["why-idle", "ana", "--store", store]) == 0
     assert capsys.readouterr().out == (
-        "rep ana: 25% of full flow\n"
+        "rep ana: flow 0.25 of 1\n"
         "\n"
         "  reason        because\n"
         "  slow_contact  3 of 4 leads waited over 60 s\n"

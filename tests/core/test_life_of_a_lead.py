@@ -290,6 +290,17 @@ def test_a_full_pool_asks_the_vendor_to_come_again() -> None:
     assert scene.engine.state.ledger.received == 1
 
 
+def test_test_leads_have_the_same_limit_and_keep_no_real_one_out() -> None:
+    scene = Scene(pool_limit=1)
+    scene.lead("t1", test=True)
+    again = LeadReceived("acme", "t2", scene.now_ns, "http", b"{}", test=True)
+    refused = only(scene.do(again), LeadRejected)
+    assert refused.retryable
+    assert "test leads" in refused.reason
+    scene.lead("1")
+    assert scene.engine.state.ledger.received == 2
+
+
 def test_a_test_lead_takes_no_slot_and_no_turn() -> None:
     scene = Scene(["ana"], lease_seconds=60)
     scene.ready("ana")

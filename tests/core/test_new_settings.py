@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from distributor.domain.decisions import AssignmentEnded, LeadHeld, StandardCounted
@@ -128,9 +129,32 @@ def test_an_assignment_that_never_reached_the_dialer_blames_nobody() -> None:
     ended = only(failed, AssignmentEnded)
     assert (ended.blame, ended.excluded, ended.cause) == (False, False, "delivery_failed")
     assert scene.look(key).state == "exception"
+    assert (ended.revoke, ended.untaken) == (True, True)
     other = scene.lead("2")
     scene.do(DeliveryFailed(scene.look(other).assignment_id, "dialer is gone", hold=False))
     assert (scene.look(other).state, scene.look(other).attempt) == ("assigned", 2)
+
+
+def test_an_assignment_that_the_dialer_may_have_is_for_a_human_and_blames_nobody() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    name = scene.look(key).assignment_id
+    doubt = scene.do(DeliveryFailed(name, "no answer", hold=True, doubtful=True))
+    ended = only(doubt, AssignmentEnded)
+    assert (ended.blame, ended.excluded, ended.untaken) == (False, False, False)
+    assert (scene.look(key).state, scene.look(key).reason) == ("exception", "delivery_failed")
+
+
+@pytest.mark.parametrize("kind", ["accepted", "attempted", "contacted"])
+def test_a_doubt_that_events_have_answered_takes_the_lead_from_nobody(kind: str) -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    name = scene.look(key).assignment_id
+    scene.report(kind, key, evidence="claimed")
+    scene.do(DeliveryFailed(name, "no answer", hold=True, doubtful=True))
+    assert (scene.look(key).state, scene.look(key).assignment_id) == ("assigned", name)
 
 
 def test_pauses_and_overrides_end_by_time() -> None:

@@ -112,6 +112,13 @@ def test_a_revocation_goes_where_the_assignment_went() -> None:
     ]
 
 
+def test_a_dialer_that_never_had_the_assignment_hears_nothing_of_its_end() -> None:
+    end = msgspec.structs.replace(ended(), untaken=True)
+    (desktop,) = compose([end], {"A01": lead()}, ROUTES, NOW)
+    assert desktop.kind == "lead_revoke"
+    assert compose([end], {"A01": lead()}, Routes("leads", rep_topics=False), NOW) == []
+
+
 def test_an_end_that_the_receivers_made_themselves_is_not_told() -> None:
     assert compose([ended(revoke=False)], {"A01": lead()}, ROUTES, NOW) == []
 

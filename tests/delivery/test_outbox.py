@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distributor.delivery.lanes import Item
 from distributor.delivery.outbox import Outbox
 from distributor.domain.messages import Outgoing, Settlement
 
@@ -66,22 +67,38 @@ async def test_settlements_are_taken_once(journal: Any, clock: Any, message: Any
     assert outbox.take_settlements() == []
 
 
-async def test_a_message_that_is_given_up_is_reported_with_its_error(
+async def test_who_is_told_of_a_message_that_is_given_up_may_write_its_settlement(
     journal: Any, clock: Any, message: Any
 ) -> None:
-    dead: list[tuple[Outgoing, str]] = []
-    outbox = Outbox(["mqtt"], journal.pending, clock, on_dead=lambda *more: dead.append(more))
+    told: list[tuple[int, str, str]] = []
+    results: list[str] = []
+
+    def given_up(item: Item, settlement: Settlement) -> bool:
+        told.append((item.message.id, settlement.result, settlement.error))
+        return item.message.kind == "assign"
+
+    outbox = Outbox(
+        ["mqtt"],
+        journal.pending,
+        clock,
+        on_given_up=given_up,
+        on_result=lambda _target, result, _age: results.append(result),
+    )
     rows = [message(n, f"L{n}") for n in range(1, 5)]
-    outbox.add(rows)
+    outbox.add([*rows, message(5, "L5", "revoke")])
     lanes = outbox.lanes("mqtt")
-    first, second, third, fourth = (lanes.take() for _ in range(4))
-    assert first is not None and second is not None and third is not None and fourth is not None
+    taken = [lanes.take() for _ in range(5)]
+    first, second, third, fourth, fifth = (item for item in taken if item is not None)
     lanes.done(first)
     lanes.retry(second, 5, "HTTP 500")
+    assert told == []
     lanes.in_doubt(third, "no answer")
-    assert dead == []
     lanes.dead(fourth, "HTTP 422")
-    assert dead == [(rows[3], "HTTP 422")]
+    lanes.dead(fifth, "HTTP 404")
+    assert told == [(3, "in_doubt", "no answer"), (4, "dead", "HTTP 422"), (5, "dead", "HTTP 404")]
+    written = [(one.id, one.result) for one in outbox.take_settlements()]
+    assert written == [(1, "done"), (2, "retry"), (5, "dead")]
+    assert results == ["done", "retry", "in_doubt", "dead", "dead"]
 
 
 async def test_what_waits_for_a_target_without_a_sender_is_left_until_it_is_abandoned(
@@ -92,7 +109,6 @@ async def test_what_waits_for_a_target_without_a_sender_is_left_until_it_is_aban
     journal.commit([], [Settlement(2, "retry", 4, 5, "HTTP 500")])
     woken: list[str] = []
     results: list[tuple[str, str, float]] = []
-    dead: list[tuple[Outgoing, str]] = []
     outbox = Outbox(
         ["mqtt"],
         journal.pending,
@@ -100,20 +116,19 @@ async def test_what_waits_for_a_target_without_a_sender_is_left_until_it_is_aban
         limit=2,
         on_settlement=lambda: woken.append("wake"),
         on_result=lambda *more: results.append(more),
-        on_dead=lambda *more: dead.append(more),
     )
     await outbox.load()
     assert (outbox.targets, outbox.take_settlements()) == (("mqtt",), [])
 
-    assert await outbox.abandon("gone", "no such dialer") == rows
+    given_up = await outbox.abandon("gone", "no such dialer")
 
-    settlements = outbox.take_settlements()
+    assert [message for message, _ in given_up] == rows
+    settlements = [settlement for _, settlement in given_up]
     assert settlements == [
         Settlement(n, "dead", 4 if n == 2 else 0, 0, "no such dialer") for n in range(1, 6)
     ]
-    assert woken == ["wake"]
+    assert (outbox.take_settlements(), woken) == ([], [])  # the caller writes them
     assert [(target, result) for target, result, _ in results] == [("gone", "dead")] * 5
-    assert dead == []  # the caller has them
     journal.commit([], settlements)
     assert list(journal.rows) == [6]
     assert await outbox.abandon("gone", "no such dialer") == []
@@ -127,7 +142,7 @@ async def test_an_abandoned_target_has_nothing_left_in_memory(
     rows = [message(1, target="gone")]
     journal.commit(rows)
     outbox.add(rows)
-    assert await outbox.abandon("gone", "no such dialer") == rows
+    assert [row for row, _ in await outbox.abandon("gone", "no such dialer")] == rows
     assert outbox.targets == ("mqtt",)
 
 

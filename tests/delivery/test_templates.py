@@ -93,16 +93,16 @@ def test_every_mistake_is_named_at_once() -> None:
         ),
         revoke=WebhookCall(URL + "/{{ lead.phone }}"),
         success_body="(",
-        unknown_outcome="lookup",
     )
     assert [line.split(": ")[0] for line in found] == [
         "dialers[vici].assign.url",
+        "dialers[vici].assign.headers.X",
+        "dialers[vici].assign.body",
         "dialers[vici].revoke.url",
         "dialers[vici].success_body",
-        "dialers[vici].lookup",
     ]
     assert "begin with http" in found[0]
-    assert "lead" in found[1]
+    assert "lead" in found[3]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ class Dialer:
         self.bodies: list[bytes] = []
         self.under_way = 0
         self.most = 0
+        self.asked = asyncio.Event()
         self.release = asyncio.Event()
 
     def answers(self, *statuses: int, text: str = "", **headers: str) -> None:
@@ -48,6 +49,13 @@ class Dialer:
 
         self.script.append(hang)
 
+    async def received(self, count: int) -> None:
+        """Return when so many requests have come in, whole."""
+        async with asyncio.timeout(30):
+            while len(self.requests) < count:
+                self.asked.clear()
+                await self.asked.wait()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.read())
         self.headers.append(request.headers)
@@ -56,6 +64,7 @@ class Dialer:
         self.requests.append((request.method, request.path, key))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
+        self.asked.set()
         try:
             if self.script:
                 return await self.script.pop(0)(request)
@@ -81,6 +90,9 @@ async def dialer() -> AsyncIterator[Dialer]:
         await runner.cleanup()
 
 
+TIMEOUT_SECONDS = 60.0
+
+
 class Room:
     """Lanes of one webhook target, and what the sender said."""
 
@@ -100,8 +112,15 @@ class Room:
         self.marks.append((up, reason))
         self.pulse.set()
 
+    def forward(self, seconds: float) -> None:
+        """Let time pass at once, for every timer of the loop. A time-out is long enough for any good
+        answer of a slow machine, and passes when the test says so."""
+        loop = asyncio.get_running_loop()
+        time = loop.time
+        loop.time = lambda: time() + seconds  # type: ignore[method-assign]
+
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():
                 self.pulse.clear()
                 await self.pulse.wait()
@@ -111,7 +130,7 @@ class Room:
             "id": "vici",
             "assign": WebhookCall(url + "/assign"),
             "revoke": WebhookCall(url + "/revoke", method="DELETE"),
-            "timeout_seconds": 5.0,
+            "timeout_seconds": TIMEOUT_SECONDS,
             "retry_first_seconds": 0.01,
             "retry_max_seconds": 0.05,
             "breaker_failures": 100,
@@ -174,8 +193,7 @@ async def test_a_revocation_uses_its_own_request_after_the_assignment(
     dialer.hangs()
     put(1)
     async with room.running(room.sender(dialer.url)):
-        while not dialer.requests:
-            await asyncio.sleep(0.001)
+        await dialer.received(1)
         put(2, kind="revoke")
         await asyncio.sleep(0.02)
         assert len(dialer.requests) == 1  # the lead's first message is not answered yet
@@ -249,14 +267,13 @@ async def test_while_the_breaker_is_open_nothing_is_sent_and_one_trial_goes(
     dialer: Dialer, room: Room, put: Any
 ) -> None:
     dialer.answers(500)
+    dialer.hangs()
     put(1)
     async with room.running(room.sender(dialer.url, breaker_failures=1, breaker_seconds=0.1)):
         await room.until(lambda: bool(room.settled))
-        dialer.hangs()
         for number in range(2, 6):
             put(number, f"L{number}")
-        while len(dialer.requests) < 2:
-            await asyncio.sleep(0.005)
+        await dialer.received(2)
         assert dialer.times[1] - dialer.times[0] > 0.08
         await asyncio.sleep(0.03)
         assert len(dialer.requests) == 2  # the trial is under way, alone
@@ -274,10 +291,11 @@ async def test_a_target_with_nothing_left_to_try_is_up_again(
         dialer.url,
         breaker_failures=1,
         breaker_seconds=0.05,
-        timeout_seconds=0.1,
         unknown_outcome="hold",
     )
     async with room.running(sender):
+        await dialer.received(1)
+        room.forward(TIMEOUT_SECONDS + 1)
         await room.until(lambda: len(room.marks) == 3)
         assert [up for up, _ in room.marks] == [True, False, True]
         assert room.settled == [(1, "in_doubt")]
@@ -300,7 +318,9 @@ async def test_a_time_out_is_repeated_with_the_same_key(
 ) -> None:
     dialer.hangs()
     put(1)
-    async with room.running(room.sender(dialer.url, timeout_seconds=0.1)):
+    async with room.running(room.sender(dialer.url)):
+        await dialer.received(1)
+        room.forward(TIMEOUT_SECONDS + 1)
         await room.until(lambda: (1, "done") in room.settled)
     assert dialer.requests == [("POST", "/assign", "L1-1:assign")] * 2
     assert "no answer after the request was sent" in room.settlements[0].error
@@ -320,7 +340,9 @@ async def test_a_time_out_with_a_lookup_that_finds_it_is_not_repeated(
     dialer.answers(500)
     dialer.answers(200, text="LEADS FOUND")
     put(1)
-    async with room.running(room.sender(dialer.url, timeout_seconds=0.1, **lookup(dialer))):
+    async with room.running(room.sender(dialer.url, **lookup(dialer))):
+        await dialer.received(1)
+        room.forward(TIMEOUT_SECONDS + 1)
         await room.until(lambda: (1, "done") in room.settled)
     paths = [path for _, path, _ in dialer.requests]
     assert paths == ["/assign", "/lookup/A0000000001", "/lookup/A0000000001"]
@@ -333,7 +355,9 @@ async def test_a_time_out_with_a_lookup_that_does_not_find_it_is_repeated(
     dialer.hangs()
     dialer.answers(200, text="NO MATCHES")
     put(1)
-    async with room.running(room.sender(dialer.url, timeout_seconds=0.1, **lookup(dialer))):
+    async with room.running(room.sender(dialer.url, **lookup(dialer))):
+        await dialer.received(1)
+        room.forward(TIMEOUT_SECONDS + 1)
         await room.until(lambda: (1, "done") in room.settled)
     assert [path for _, path, _ in dialer.requests] == ["/assign", "/lookup/A0000000001", "/assign"]
 
@@ -354,10 +378,13 @@ async def test_a_time_out_with_hold_waits_for_a_human_but_a_revocation_is_repeat
     dialer.hangs()
     dialer.hangs()
     put(1)
-    sender = room.sender(dialer.url, timeout_seconds=0.1, unknown_outcome="hold")
-    async with room.running(sender):
+    async with room.running(room.sender(dialer.url, unknown_outcome="hold")):
+        await dialer.received(1)
+        room.forward(TIMEOUT_SECONDS + 1)
         await room.until(lambda: bool(room.settled))
         put(2, kind="revoke")
+        await dialer.received(2)
+        room.forward(TIMEOUT_SECONDS + 1)
         await room.until(lambda: (2, "done") in room.settled)
     assert room.settled == [(1, "in_doubt"), (2, "retry"), (2, "done")]
     assert [path for _, path, _ in dialer.requests] == ["/assign", "/revoke", "/revoke"]
@@ -404,9 +431,7 @@ async def test_the_concurrency_is_a_limit(dialer: Dialer, room: Room, put: Any) 
         dialer.hangs()
         put(number, f"L{number}")
     async with room.running(room.sender(dialer.url, concurrency=3)):
-        async with asyncio.timeout(10):
-            while dialer.under_way < 3:
-                await asyncio.sleep(0.005)
+        await dialer.received(3)
         dialer.release.set()
         await room.until(lambda: len(room.settled) == 6)
     assert dialer.most == 3
@@ -423,6 +448,47 @@ async def test_an_assignment_revoked_before_it_left_is_not_sent(
         await room.until(lambda: (3, "done") in room.settled)
     assert [key for _, _, key in dialer.requests] == ["L1-2:assign"]
     assert sorted(room.settled) == [(1, "done"), (2, "done"), (3, "done")]
+
+
+async def test_what_the_dialer_refused_for_good_is_not_revoked_there(
+    dialer: Dialer, room: Room, put: Any
+) -> None:
+    """It would be refused as well, and cry wolf."""
+
+    async def refuse(_request: web.Request) -> web.Response:
+        await dialer.release.wait()
+        return web.Response(status=422)
+
+    dialer.script.append(refuse)
+    put(1)
+    async with room.running(room.sender(dialer.url, max_attempts=1)):
+        await dialer.received(1)
+        put(2, kind="revoke")
+        put(3, attempt=2)
+        dialer.release.set()
+        await room.until(lambda: (3, "done") in room.settled)
+    assert room.settled == [(1, "dead"), (2, "done"), (3, "done")]
+    assert [key for _, _, key in dialer.requests] == ["L1-1:assign", "L1-2:assign"]
+
+
+async def test_a_refusal_after_an_unknown_outcome_is_revoked_all_the_same(
+    dialer: Dialer, room: Room, put: Any
+) -> None:
+    """The first request may have been taken: the refusal may be of the repeat."""
+    dialer.hangs()
+
+    async def refuse(_request: web.Request) -> web.Response:
+        put(2, kind="revoke")
+        return web.Response(status=409)
+
+    dialer.script.append(refuse)
+    put(1)
+    async with room.running(room.sender(dialer.url, max_attempts=1)):
+        await dialer.received(1)
+        room.forward(TIMEOUT_SECONDS + 1)
+        await room.until(lambda: (2, "done") in room.settled)
+    assert room.settled == [(1, "retry"), (1, "dead"), (2, "done")]
+    assert dialer.requests[-1] == ("DELETE", "/revoke", "L1-1:revoke")
 
 
 async def test_an_assignment_that_may_have_left_is_revoked_at_the_dialer(
@@ -509,8 +575,7 @@ async def test_stopping_lets_requests_finish_within_the_grace(
     put(1)
     sender = room.sender(dialer.url)
     task = asyncio.create_task(sender.run())
-    while not dialer.requests:
-        await asyncio.sleep(0.001)
+    await dialer.received(1)
     stopping = asyncio.create_task(sender.stop(5.0))
     await asyncio.sleep(0.01)
     put(2, "L2")
@@ -529,8 +594,7 @@ async def test_what_is_under_way_at_the_end_of_the_grace(
     put(1)
     sender = room.sender(dialer.url, unknown_outcome=unknown)
     task = asyncio.create_task(sender.run())
-    while not dialer.requests:
-        await asyncio.sleep(0.001)
+    await dialer.received(1)
     await sender.stop(0.01)
     await task
     assert room.settled == settled

@@ -92,9 +92,6 @@ class Reader:
         for path in (folder / "distributor.toml", folder / "mosquitto.conf"):
             if path.exists():
                 path.write_text(self.ports(path.read_text()))
-        conf = folder / "mosquitto.conf"
-        if conf.exists() and os.geteuid() == 0 and "user root" not in conf.read_text():
-            conf.write_text(conf.read_text() + "user root\n")  # else it may not write here
 
     def ports(self, text: str) -> str:
         return text.replace("8080", str(self.http)).replace("1883", str(self.broker))

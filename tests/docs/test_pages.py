@@ -165,7 +165,7 @@ def test_the_numbers_of_the_flow_control_are_those_of_the_policy() -> None:
         ("preferred from π", f"{FIRM.preferred_from:g}", f"{SOFT.preferred_from:g}"),
         ("drift, lagging / absent", drifts(FIRM), drifts(SOFT)),
         (
-            "test lead, limit / gap",
+            "probe, limit / gap",
             f"{FIRM.probe_limit:g} s / {FIRM.probe_gap:g} s",
             "900 s / none",
         ),

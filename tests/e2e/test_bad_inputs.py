@@ -226,6 +226,7 @@ def test_bad_events_are_dead_letters_each_on_its_own(floor):
     key = held(floor)
     bad = bad_events(key)
     good = {"event_id": fresh("good"), "type": "accepted", "lead_key": key}
+    already = len(floor.peer.all("leads/dead"))
 
     floor.peer.say("leads/dialer/event", [*(event for event, _ in bad.values()), good])
 
@@ -242,6 +243,7 @@ def test_bad_events_are_dead_letters_each_on_its_own(floor):
         ]
         assert len(reasons) == 1, (name, reasons)
         assert word in reasons[0], name
+    assert len(letters) == already + len(bad)
     assert floor.api.lead(key)["state"] == "assigned"
 
 

@@ -246,7 +246,9 @@ def test_presence_may_be_retained_and_a_last_will(floor):
     until(lambda: floor.api.get("/v1/reps/ana")["state"] == "offline")
     assert floor.api.lead(key)["state"] == "waiting"
     floor.peer.say("leads/rep/ana/presence", b"", retain=True)  # clears the retained message
+    floor.peer.say("leads/rep/ana/presence", b"?")
     floor.peer.wait("leads/dead", lambda m: m["topic"] == "leads/rep/ana/presence")
+    assert len(floor.peer.all("leads/dead")) == 1, "clearing is no mistake"
 
 
 def test_an_older_presence_than_the_last_known_is_ignored(floor):

@@ -167,6 +167,14 @@ def test_only_who_may_claim_it_has_a_dialer_s_evidence(
     assert event.evidence == read_as
 
 
+@pytest.mark.parametrize("dialer", [True, False])
+@pytest.mark.parametrize("kind", ["attempted", "call_ended", "contacted"])
+def test_what_a_dialer_says_of_a_dial_is_its_own_record(kind: str, dialer: bool) -> None:
+    event = one({**GOOD, "type": kind, "evidence": None}, dialer=dialer)
+    assert isinstance(event, LeadEvent)
+    assert event.evidence == ("dialer" if dialer and kind != "contacted" else "claimed")
+
+
 def test_a_rep_speaks_for_nobody_else() -> None:
     event = one({**GOOD, "rep": "ben"}, speaker="ana")
     assert isinstance(event, Invalid)

@@ -395,7 +395,26 @@ async def test_an_unknown_vendor_is_404_where_vendors_are_configured(world: Worl
     await world.ask("POST", "/v1/leads/nobody", 404, json=GOOD)
     world.directory = Directory([], {})
     await world.ask("POST", "/v1/leads/nobody", 200, json=GOOD)
-    await world.ask("POST", "/v1/leads/a%20b", 404, json=GOOD)
+    said, _ = await world.ask("POST", "/v1/leads/a%20b", 404, json=GOOD)
+    assert said["detail"].startswith("vendor: a b is no name; use 1 to 64 characters from A-Z")
+    said, _ = await world.ask("POST", f"/v1/leads/{'x' * 65}", 404, json=GOOD)
+    assert "is no name" in said["detail"]
+
+
+async def test_a_body_without_a_content_type_is_what_its_vendor_sends(world: World) -> None:
+    world.directory = Directory([], {"acme": "US", "zeta": "US"}, {"zeta"})
+    bare = {"skip_auto_headers": ["Content-Type"]}
+    form = b"id=F1&phone=%2B13125550142"
+
+    said, _ = await world.ask("POST", "/v1/leads/zeta", 200, data=form, **bare)
+    assert (said["outcome"], said["lead_id"]) == ("accepted", "F1")
+    body = json.dumps(GOOD).encode()
+    said, _ = await world.ask("POST", "/v1/leads/acme", 200, data=body, **bare)
+    assert said["outcome"] == "accepted"
+    await world.ask("POST", "/v1/leads/acme", 400, data=form, **bare)
+    # What the body says of itself counts more.
+    said, _ = await world.ask("POST", "/v1/leads/zeta", 200, json={**GOOD, "id": "J1"})
+    assert (said["outcome"], said["lead_id"]) == ("accepted", "J1")
 
 
 async def test_the_answer_waits_for_the_commit(world: World) -> None:
@@ -632,6 +651,22 @@ async def test_no_action_by_get_and_allow_names_the_methods(world: World) -> Non
     assert world.runtime.events == []
 
 
+async def test_what_answers_get_answers_head_without_a_body(world: World) -> None:
+    """Load balancers ask so."""
+    paths = [path for method, path, _, _ in routes(world.parts) if method == "GET"]
+    assert "/healthz" in paths
+    for path in paths:
+        url = path.format(rep="ana", lead_key="K1")
+        async with world.client.head(url) as response:
+            assert response.status == 200, url
+            assert await response.read() == b""
+    world.reasons = ["stopping"]
+    async with world.client.head("/readyz") as response:
+        assert response.status == 503
+    _, headers = await world.ask("POST", "/healthz", 405)
+    assert headers["Allow"] == "GET, HEAD"
+
+
 async def test_what_is_not_there_is_404_and_a_fault_of_ours_is_500(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -706,6 +741,20 @@ async def test_a_rep_s_token_speaks_for_that_rep_alone(world: World) -> None:
     assert "ana speaks for ben" in said["rejected"][0]["reason"]
 
 
+async def test_a_token_that_is_bound_to_nobody_speaks_for_whom_it_is_called(world: World) -> None:
+    world.tokens = Tokens([Token("zeta", "vendor", "s-vendor"), Token("ben", "rep", "s-rep")])
+    await world.ask("POST", "/v1/leads/zeta", 200, json=GOOD, **bearer("vendor"))
+    await world.ask("POST", "/v1/leads/acme", 403, json=GOOD, **bearer("vendor"))
+
+    mine = bearer("rep")
+    await world.ask("PUT", "/v1/reps/ben/presence", 200, json={"state": "ready"}, **mine)
+    await world.ask("GET", "/v1/reps/ben", 200, **mine)
+    await world.ask("PUT", "/v1/reps/ana/presence", 403, json={"state": "ready"}, **mine)
+    other = {"event_id": "e1", "type": "agent_state", "rep": "ana", "state": "ready"}
+    said, _ = await world.ask("POST", "/v1/events", 200, json=other, **mine)
+    assert "ben speaks for ana" in said["rejected"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("role", "evidence", "source"),
     [("dialer", "dialer", "token:dial"), ("rep", "claimed", "token:ana-desk")],
@@ -719,6 +768,14 @@ async def test_who_sends_an_event_says_its_scope_and_what_it_may_claim(
     (event,) = world.runtime.events
     assert isinstance(event, LeadEvent)
     assert (event.evidence, event.source) == (evidence, source)
+
+
+async def test_over_open_http_every_named_rep_is_a_scope(world: World) -> None:
+    """Reps count their own events; without tokens nothing else tells them apart."""
+    events = [{**EVENT, "rep": "ana"}, {**EVENT, "rep": "ben"}, EVENT]
+    await world.ask("POST", "/v1/events", 200, json=events)
+    sources = [event.source for event in world.runtime.events]  # type: ignore[union-attr]
+    assert sources == ["http:ana", "http:ben", "http"]
 
 
 async def test_over_open_http_a_dialer_s_evidence_is_believed(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -189,10 +188,32 @@ async def test_an_unknown_vendor_or_a_wildcard_is_a_dead_letter(bench: Bench, ve
     assert bench.dead(f"leads/in/{vendor}", GOOD).reason.startswith("vendor:")
 
 
+@pytest.mark.parametrize("vendors", [{}, {"acme": "US"}])
+async def test_a_vendor_or_rep_that_is_no_name_is_told_what_one_is(
+    bench: Bench, vendors: dict[str, str]
+) -> None:
+    """No entry in the configuration could make it known."""
+    bench.directory = Directory(["ana"], vendors)
+    remedy = "is no name; use 1 to 64 characters from A-Z a-z 0-9 . _ : -"
+    assert bench.dead(f"leads/in/{'x' * 65}", GOOD).reason == f"vendor: {'x' * 64} {remedy}"
+    assert bench.dead("leads/in/a b", GOOD).reason == f"vendor: a b {remedy}"
+    assert bench.dead("leads/rep/a b/event", EVENT).reason == f"rep: a b {remedy}"
+
+
 async def test_without_configured_vendors_any_name_is_taken(bench: Bench) -> None:
     bench.directory = Directory([], {})
     assert isinstance(bench.send("leads/in/zed", GOOD).events[0], LeadReceived)
     assert bench.dead("leads/in/#", GOOD).reason.startswith("vendor:")
+
+
+@pytest.mark.parametrize("rep", ["ana", "gone"])
+async def test_clearing_a_retained_presence_says_nothing(bench: Bench, rep: str) -> None:
+    """The broker passes the empty payload on; for a rep who is gone it is the way to tidy up."""
+    topic = f"leads/rep/{rep}/presence"
+    bench.intake.on_message(topic, b"", "token")
+    await asyncio.sleep(0)
+    assert bench.inbox.events == 0
+    assert bench.link.acked == [["token"]]
 
 
 @pytest.mark.parametrize("kind", ["presence", "event"])
@@ -357,16 +378,13 @@ async def test_an_event_that_the_core_knows_no_lead_for_is_a_dead_letter_of_that
 ) -> None:
     stranger = b'{"event_id": "e2", "type": "contacted", "lead_key": "NONE"}'
     submission = bench.send("leads/dialer/event", b"[" + EVENT + b", " + stranger + b"]")
-    (letter,) = bench.replies(submission)
-    said = json.loads(letter.payload)
-    assert (letter.kind, letter.address) == ("dead", "leads/dead")
-    assert base64.b64decode(said["payload_base64"]) == stranger
-    assert (said["topic"], said["reason"], said["truncated"]) == (
-        "leads/dialer/event",
-        "no lead",
-        False,
-    )
-    assert said["at"] == "2026-11-21T09:01:00.000Z"
+    assert bench.replies(submission) == []
+    assert submission.letters is not None
+    answers = [answer(event) for event in submission.events]
+    assert submission.letters(answers) == [
+        Undecodable("leads/dialer/event", "no lead", stranger, truncated=False)
+    ]
+    assert submission.letters(answers[:1]) == []
 
 
 async def test_messages_are_acknowledged_together_and_only_after_the_commit(bench: Bench) -> None:

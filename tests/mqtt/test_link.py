@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from distributor.mqtt import ConnectionLost, LastWill, MqttLink, MqttSettings, NoFreeSlot
+from distributor.mqtt import (
+    AckToken,
+    ConnectionLost,
+    Inbound,
+    LastWill,
+    MqttLink,
+    MqttSettings,
+    NoFreeSlot,
+)
 from tests.brokers import Mosquitto
 from tests.mqtt.peers import make_link, peer, publish_many, until
 
@@ -272,12 +280,12 @@ async def test_the_last_will_comes_when_we_vanish_and_not_after_a_goodbye(
 ) -> None:
     will = LastWill("status", b"offline", retain=True)
     async with peer(broker.port, "watcher", ["status"]) as watcher:
-        async with peer(broker.port, will=will):
+        async with peer(broker.port, will=lambda: will):
             pass
-        async with peer(broker.port, will=will) as us:
+        async with peer(broker.port, will=lambda: will) as us:
             us.task.cancel()
             assert (await watcher.next()).payload == b"offline"
-        async with peer(broker.port, will=will) as us:
+        async with peer(broker.port, will=lambda: will) as us:
             await us.link.close(with_will=True)
             assert (await watcher.next()).payload == b"offline"
         assert watcher.came.empty()
@@ -311,19 +319,50 @@ async def test_an_oversize_payload_is_handed_over_with_a_flag(broker: Mosquitto)
         assert not second.inbound.oversize
 
 
-async def test_a_handler_that_raises_does_not_end_the_connection(broker: Mosquitto) -> None:
+async def test_a_handler_that_raises_costs_the_connection_and_not_the_message(
+    broker: Mosquitto,
+) -> None:
+    """The message comes again on the next one; what came beside it is acknowledged before."""
     async with peer(broker.port, filters=["in"]) as us:
+        good = us.link._handler
+        broken = [b"bad"]
 
-        def broken(*_message: object) -> None:
-            raise RuntimeError("a mistake of ours")
+        def sometimes_broken(topic: str, payload: bytes, token: AckToken, more: Inbound) -> None:
+            if payload in broken:
+                raise RuntimeError("a mistake of ours")
+            good(topic, payload, token, more)
 
-        us.link.listen(["in"], broken)
+        us.link.listen(["in"], sometimes_broken)
         broker.restart()
         await until(lambda: us.link.counters.reconnects == 1 and us.link.connected.is_set())
-        await us.link.publish("in", b"x")
-        await until(lambda: us.link.counters.handler_errors == 1)
+        await publish_many(us.link, "in", [b"bad", b"beside"])
+        assert (await us.next()).payload == b"beside"
+        await until(lambda: us.link.counters.handler_errors >= 1)
+        broken.clear()
+        again = await us.next()
+        assert (again.payload, again.token.epoch > 2) == (b"bad", True)
+        await us.connected()
         await us.settled()
-        assert us.link.unacked == 1
+        assert us.link.unacked == 0
+        assert us.came.empty()
+
+
+async def test_each_connection_has_a_last_will_of_its_own(broker: Mosquitto) -> None:
+    numbers = iter(range(10))
+
+    def will() -> LastWill:
+        return LastWill("status", b"offline %d" % next(numbers))
+
+    async with (
+        peer(broker.port, "watcher", ["status"]) as watcher,
+        peer(broker.port, will=will) as us,
+    ):
+        assert us.link._connection is not None
+        us.link._connection.drop("a test")
+        assert (await watcher.next()).payload == b"offline 0"
+        await us.connected()
+        us.task.cancel()
+        assert (await watcher.next()).payload == b"offline 1"
 
 
 async def test_a_callback_that_raises_does_not_end_the_connection(broker: Mosquitto) -> None:

@@ -295,6 +295,8 @@ def test_measures_of_the_machinery_arrive(metrics: Metrics, read: Reader) -> Non
     metrics.targets(["mqtt"])
     metrics.delivered("mqtt", "done", 0.01)
     metrics.delivered("mqtt", "in_doubt", 0.01)
+    metrics.set_aside("vici", "dead", 3)
+    metrics.delivered("vici", "dead", 0.01)
     metrics.connected("mqtt", True)
     metrics.reconnected("mqtt")
     metrics.link_totals("mqtt", {"stale_acks": 2})
@@ -309,6 +311,9 @@ def test_measures_of_the_machinery_arrive(metrics: Metrics, read: Reader) -> Non
     assert read("outbox_deliveries_total", target="mqtt", result="in_doubt") == 1
     assert read("outbox_deliveries_total", target="mqtt", result="dead") == 0
     assert read("delivery_seconds_count", target="mqtt") == 2
+    assert read("outbox_set_aside_messages", target="mqtt", state="dead") == 0
+    assert read("outbox_set_aside_messages", target="mqtt", state="in_doubt") == 1
+    assert read("outbox_set_aside_messages", target="vici", state="dead") == 4
     assert read("intake_connected", peer="mqtt") == 1
     assert read("peer_reconnects_total", peer="mqtt") == 1
     assert read("link_events_total", peer="mqtt", event="stale_acks") == 3

@@ -11,18 +11,21 @@ import pytest
 from distributor.core.engine import Engine
 from distributor.domain.decisions import (
     Assigned,
+    DeadLettered,
     Decision,
     EventRecorded,
     LeadAccepted,
     LeadDuplicate,
 )
 from distributor.domain.events import (
+    DeliveryFailed,
     Event,
     FloorChanged,
     LeadEvent,
     LeadReceived,
     PresenceReported,
     Ticked,
+    Undecodable,
 )
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
 from distributor.domain.journal import Batch, CommitStats, Found, SnapshotImage
@@ -192,7 +195,26 @@ async def test_nobody_is_told_before_the_append_returns(loop):
     (answer,) = await answered
     assert isinstance(answer, LeadAccepted)
     assert [one.id for one in loop.sent] == [41]
-    assert loop.told[len(before) :] == [("committed", 1), ("done", 1), ("acked", "http")]
+    assert loop.told[len(before) :] == [("done", 1), ("acked", "http"), ("committed", 1)]
+
+
+@pytest.mark.parametrize("hook", ["committed", "acked"])
+async def test_figures_that_fail_end_nothing_and_are_told(loop, monkeypatch, capsys, hook):
+    """What is on disk is answered and sent, whatever becomes of its metrics and log lines."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    loop.composing = lambda _: [message()]
+    monkeypatch.setattr(loop.dispatcher.hooks, hook, broken)
+
+    for name in ("1", "2"):
+        (answer,) = await loop.submit(lead(name), channel="http")
+        assert isinstance(answer, LeadAccepted)
+
+    assert len(loop.sent) == 2
+    assert not loop.task.done()
+    assert "not_counted" in capsys.readouterr().out
 
 
 async def test_what_arrives_during_a_commit_is_the_next_batch(loop):
@@ -300,6 +322,34 @@ async def test_settlements_are_written_soon_though_nothing_else_happens(loop):
     written = [one.id for batch in loop.journal.batches[batches:] for one in batch.settlements]
     assert written == [7]
     assert list(loop.journal.batches[batches].entries) == []
+
+
+async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlement(loop):
+    """However much is queued before it: a crash never leaves one without the other."""
+    batches = len(loop.journal.batches)
+    for number in range(2 * BATCH_EVENTS):
+        loop.submit(PresenceReported("ana", "ready", "rep:ana", event_id=f"p{number}"))
+    failed = DeliveryFailed("T3ST1-1", "refused", hold=True)
+
+    await asyncio.wait_for(loop.submit(failed, settlement=Settlement(7, "dead")), 5)
+
+    for batch in loop.journal.batches[batches:]:
+        events = [entry.event for entry in batch.entries]
+        assert (failed in events) == ([one.id for one in batch.settlements] == [7])
+    assert len(loop.journal.batches) > batches + 1
+
+
+async def test_the_last_round_takes_all_that_is_queued(loop):
+    loop.dispatcher.stop()
+    await asyncio.wait_for(asyncio.wait({loop.task}), 5)
+    count = len(loop.journal.entries)
+    for number in range(2 * BATCH_EVENTS):
+        failed = DeliveryFailed(f"T3ST{number}-1", "refused", hold=True)
+        loop.submit(failed, settlement=Settlement(number, "dead"))
+
+    await asyncio.wait_for(loop.dispatcher.round(), 5)
+
+    assert len(loop.journal.entries) == count + 2 * BATCH_EVENTS
 
 
 async def test_an_idle_wake_up_writes_nothing(loop):
@@ -571,3 +621,21 @@ async def test_a_vendors_repeat_after_the_closed_lead_left_memory_is_a_duplicate
     (answer,) = await loop.give(lead("1"))
     assert isinstance(answer, LeadDuplicate)
     assert answer.lead_key == key
+
+
+async def test_the_dead_letters_of_refused_events_are_kept_like_any_other(loop: Loop) -> None:
+    """As entries of the journal they are stored, counted and published once."""
+    stranger = LeadEvent("e1", "dialer", "contacted", lead_key="NOSUCH")
+    letter = Undecodable("leads/dialer/event", "no lead", b"{}")
+    asked: list[Any] = []
+
+    def letters(answers: Any) -> list[Undecodable]:
+        asked.append([answer.outcome for answer in answers])
+        return [letter]
+
+    await asyncio.wait_for(loop.submit(stranger, letters=letters), 5)
+
+    assert asked == [["rejected"]]
+    kept = [entry for entry in loop.journal.entries if entry.event == letter]
+    assert [type(decision) for decision in kept[0].decisions] == [DeadLettered]
+    assert len(kept) == 1

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from distributor.domain.decisions import LeadAccepted, LeadRejected
-from distributor.domain.events import Event, LeadEvent, LeadReceived, Ticked, Undecodable
+from distributor.domain.decisions import EventRecorded, LeadAccepted, LeadRejected
+from distributor.domain.events import (
+    Event,
+    LeadEvent,
+    LeadReceived,
+    PresenceReported,
+    SupervisorActed,
+    Ticked,
+    Undecodable,
+)
 from distributor.runtime.quarantine import Quarantine, name_of
 from tests.runtime.test_dispatcher import Loop
 
@@ -57,6 +67,65 @@ def test_names_tell_sources_apart() -> None:
     assert name_of(one) != name_of(other)
 
 
+PRESENCE = PresenceReported("ana", "ready", "rep:ana")
+NAMED = {
+    "presence": PRESENCE,
+    "presence with a time": replace(PRESENCE, at_ns=7),
+    "agent_state": replace(PRESENCE, source="dialer", event_id="e9"),
+    "action": SupervisorActed("pause", "mia", "coaching", rep="ana"),
+    "action on a lead": SupervisorActed("close", "mia", "spam", lead_key="K", status="invalid"),
+}
+
+
+def test_every_event_from_outside_has_a_name_of_its_own() -> None:
+    names = [name_of(event) for event in (LEAD, *NAMED.values())]
+    assert all(names)
+    assert len(set(names)) == len(names)
+    assert name_of(replace(PRESENCE, retained=True)) == name_of(PRESENCE)
+
+
+@pytest.mark.parametrize("what", NAMED)
+async def test_any_event_from_outside_breaks_one_process_only(tmp_path: Path, what: str) -> None:
+    """A retained presence comes again at every start."""
+    event = NAMED[what]
+    path = tmp_path / "store.quarantine.jsonl"
+    loops = []
+    for _ in range(2):
+        loop = Loop()
+        loop.dispatcher._quarantine = Quarantine(path)
+        loop.engine.handle = _fails_on(event, loop.engine.handle)  # type: ignore[method-assign]
+        await loop.begin()
+        loops.append(loop)
+    loops[0].submit(event)
+    with pytest.raises(KeyError):
+        await loops[0].task
+
+    loop = loops[1]
+    loop.dispatcher._quarantine = Quarantine(path)
+    (answer,) = await loop.give(event)
+    assert isinstance(answer, EventRecorded)
+    assert (answer.outcome, answer.rep) == ("rejected", getattr(event, "rep", ""))
+    assert "set aside" in answer.reason
+    letters = [e.event for e in loop.journal.entries if isinstance(e.event, Undecodable)]
+    assert [letter.topic for letter in letters] == ["quarantine"]
+    await loop.end()
+
+
+async def test_what_is_set_aside_is_one_dead_letter_also_where_nobody_is_answered(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "store.quarantine.jsonl"
+    Quarantine(path).add(PRESENCE, KeyError("x"), 5)
+    loop = Loop()
+    loop.dispatcher._quarantine = Quarantine(path)
+    await loop.begin()
+    letter = Undecodable("leads/rep/ana/presence", "set aside", b"{}")
+    await asyncio.wait_for(loop.submit(PRESENCE, letters=lambda _: [letter]), 5)
+    letters = [e.event for e in loop.journal.entries if isinstance(e.event, Undecodable)]
+    assert letters == [letter]
+    await loop.end()
+
+
 async def test_the_loop_goes_on_without_what_broke_it(tmp_path: Path) -> None:
     """The first process ends on the event; the next one refuses it and takes the ones beside it."""
     path = tmp_path / "store.quarantine.jsonl"
@@ -81,6 +150,15 @@ async def test_the_loop_goes_on_without_what_broke_it(tmp_path: Path) -> None:
     assert len(letters) == 1
     second.dispatcher.stop()
     await second.task
+
+
+def _fails_on(what: Event, handle: Any) -> Any:
+    def broken(event: Event, now_ns: int) -> Any:
+        if event == what:
+            raise KeyError("a defect")
+        return handle(event, now_ns)
+
+    return broken
 
 
 def _fails_on_17(handle: Any) -> Any:

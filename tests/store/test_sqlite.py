@@ -16,6 +16,7 @@ import aiosqlite
 import pytest
 
 from distributor.domain.journal import Batch
+from distributor.domain.messages import Settlement
 from distributor.errors import StoreFailed
 from distributor.store.sqlite import SQLiteStore
 
@@ -217,3 +218,11 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_what_is_set_aside_is_counted_by_target(store):
+    out = [b.message(1), b.message(2), b.message(3, "vici"), b.message(4, "vici")]
+    await store.append(Batch([b.tick(1)], outgoing=out), expect=0, epoch=1)
+    settled = [Settlement(2, "dead"), Settlement(3, "in_doubt"), Settlement(4, "in_doubt")]
+    await store.append(Batch(settlements=settled), expect=1, epoch=1)
+    assert await store.set_aside() == [("mqtt", "dead", 1), ("vici", "in_doubt", 2)]

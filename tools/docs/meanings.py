@@ -47,8 +47,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "role": "What it may do, see [HTTP](http.md).",
         "token_file": "The file that holds the token.",
         "token_env": "The environment variable that holds it; one of the two.",
-        "vendor": "Role vendor: the only vendor it speaks for.",
-        "rep": "Role rep: the only rep it speaks for.",
+        "vendor": "Role vendor: the only vendor it speaks for; without it, the one called `name`.",
+        "rep": "Role rep: the only rep it speaks for; without it, the one called `name`.",
     },
     "FlowPlan": {
         "policy": "The selection policy, see [policies](policies.md).",
@@ -100,6 +100,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "token_file": "The file that holds its HTTP token.",
         "token_env": "The environment variable that holds it; one of the two.",
         "country": "Country of phone numbers without a country code.",
+        "format": "What it sends over HTTP where no content type tells: `native` is our JSON, `form` is "
+        "form-encoded. Over MQTT leads are JSON.",
     },
     "WebhookPlan": {
         "id": "The dialer's name, for `[[pools]] dialer`.",

@@ -167,7 +167,7 @@ def test_one_unanswered_lead_does_not_slow_a_rep_two_do() -> None:
     assert "prompt contact restores full flow" in flow.restores
 
 
-def test_a_slowed_rep_gets_no_fresh_lead_but_an_old_one_as_a_test() -> None:
+def test_a_slowed_rep_gets_no_fresh_lead_but_an_old_one_as_a_probe() -> None:
     scene = floor(3)
     slow_down(scene, "r0")
     fresh = [scene.lead() for _ in range(3)]
@@ -177,7 +177,7 @@ def test_a_slowed_rep_gets_no_fresh_lead_but_an_old_one_as_a_test() -> None:
     probe = next(i for _, i in reversed(scene.log) if i.lead_key == old)
     assert isinstance(probe, LeaseIntent)
     assert probe.probe
-    assert "as a test, back in 60 s" in probe.because
+    assert "as a probe, back in 60 s" in probe.because
 
 
 def test_test_leads_last_60_seconds_and_come_200_seconds_apart() -> None:

@@ -1,0 +1,180 @@
+"""Assignments that a dialer refuses, or may or may not have taken: a human hears of each, whenever the
+daemon ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from distributor.app.verification import verify
+from distributor.domain.events import DeliveryFailed, PresenceReported
+from distributor.runtime import dispatcher
+from distributor.runtime.inbox import Submission
+
+
+class Dialer:
+    """Answers assignments with ``status`` (None: not at all) once ``answering`` is set, and takes every
+    revocation. ``on_assign`` is called for each assignment before the answer."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.status: int | None = 200
+        self.requests: list[tuple[str, str]] = []
+        self.asked = asyncio.Event()
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.on_assign: Callable[[], None] = lambda: None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.requests.append((request.path, body["assignment_id"]))
+        self.asked.set()
+        if request.path == "/revoke":
+            return web.Response()
+        self.on_assign()
+        if self.status is None:
+            await asyncio.Event().wait()
+        await self.answering.wait()
+        assert self.status is not None
+        return web.Response(status=self.status)
+
+    def tables(self, **more: Any) -> dict[str, Any]:
+        """The settings of a floor where this dialer calls."""
+        calls = {name: {"url": f"{self.url}/{name}"} for name in ("assign", "revoke")}
+        return {
+            "dialers": [{"id": "cloud", "max_attempts": 1, **calls, **more}],
+            "pools": [{"id": "default", "dialer": "cloud"}],
+            "reps": [{"id": "ana"}],
+        }
+
+
+@pytest.fixture
+async def dialer() -> AsyncIterator[Dialer]:
+    dialer = Dialer()
+    app = web.Application()
+    app.router.add_post("/{call}", dialer.handle)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    dialer.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield dialer
+    await runner.cleanup()
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+async def on_the_desk(daemon: Any, client: Any, key: str) -> dict[str, Any]:
+    """The lead's case, once there is one."""
+    await until(lambda: daemon.engine.state.leads[key].state == "exception")
+    (case,) = (await client.ask("GET", "/v1/exceptions"))["items"]
+    assert (case["lead_key"], case["kind"]) == (key, "delivery_failed")
+    assert (await client.ask("GET", "/v1/reps/ana"))["flow"] == 1.0
+    found: dict[str, Any] = case
+    return found
+
+
+async def test_what_nobody_knows_of_is_held_for_a_human_and_revoked_at_the_dialer(
+    dialer, open_daemon, connect
+):
+    dialer.status = None
+    tables = dialer.tables(unknown_outcome="hold", timeout_seconds=0.2)
+    daemon = await open_daemon(**tables)
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+    name = daemon.engine.state.leads[key].assignment_id
+
+    case = await on_the_desk(daemon, client, key)
+
+    assert "cloud: may have it all the same" in case["because"]
+    await until(lambda: ("/revoke", name) in dialer.requests)
+    await daemon.stop()
+    assert verify(daemon.store.path) is None
+
+
+async def test_a_dialer_that_refused_an_assignment_is_not_asked_to_revoke_it(
+    dialer, open_daemon, connect
+):
+    dialer.status = 422
+    daemon = await open_daemon(**dialer.tables())
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+    await on_the_desk(daemon, client, key)
+    dialer.status = 200
+
+    body = {"rep": "ana", "reason": "try again"}
+    await client.ask("POST", f"/v1/leads/{key}/assign", body)
+
+    await until(lambda: len(dialer.requests) >= 2)  # a revocation would come before it
+    assert dialer.requests == [("/assign", f"{key}-1"), ("/assign", f"{key}-2")]
+
+
+@pytest.mark.parametrize("status", [422, None])
+async def test_what_is_given_up_while_the_daemon_stops_is_known_after_the_restart(
+    dialer, open_daemon, connect, monkeypatch, status
+):
+    if status is None:
+        monkeypatch.setattr("distributor.app.daemon.FLUSH_SECONDS", -0.9)
+    dialer.status = status
+    dialer.answering.clear()
+    tables = dialer.tables(unknown_outcome="hold", timeout_seconds=60.0)
+    daemon = await open_daemon(**tables)
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+    await asyncio.wait_for(dialer.asked.wait(), 20)
+
+    stopping = asyncio.create_task(daemon.stop())
+    await until(daemon._dispatching.done)
+    dialer.answering.set()
+    await stopping
+
+    again = await open_daemon(**tables)
+    await on_the_desk(again, connect(again), key)
+    if status is None:
+        await until(lambda: len(dialer.requests) >= 2)
+        assert dialer.requests == [("/assign", f"{key}-1"), ("/revoke", f"{key}-1")]
+    else:
+        assert dialer.requests == [("/assign", f"{key}-1")]
+    assert verify(again.store.path) is None
+
+
+async def test_no_commit_holds_one_without_the_other(dialer, open_daemon, connect, monkeypatch):
+    """Wherever a kill -9 comes: what is given up in the outbox is known to the engine."""
+    monkeypatch.setattr(dispatcher, "BATCH_EVENTS", 1)
+    dialer.status = 422
+    daemon = await open_daemon(**dialer.tables())
+
+    def keep_it_busy() -> None:
+        for _ in range(50):
+            event = PresenceReported("ana", "ready", "rep:ana")
+            daemon.inbox.push(Submission([event]))
+
+    dialer.on_assign = keep_it_busy
+    commits: list[tuple[int, int]] = []
+    append = daemon.store.append
+
+    async def counted(batch: Any, **more: Any) -> Any:
+        given_up = [one for one in batch.settlements if one.result in ("dead", "in_doubt")]
+        failed = [one for one in batch.entries if isinstance(one.event, DeliveryFailed)]
+        commits.append((len(given_up), len(failed)))
+        return await append(batch, **more)
+
+    daemon.store.append = counted
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    key = await client.lead("one")
+
+    await on_the_desk(daemon, client, key)
+
+    assert (1, 1) in commits
+    assert all(given_up == failed for given_up, failed in commits)

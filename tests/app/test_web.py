@@ -1,0 +1,55 @@
+"""The listener on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from distributor.app.web import StoreViews
+
+HEAD = b"POST /v1/leads/acme HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"FOO /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHo st: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nnope",
+        HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",  # no Host
+        HEAD + b"Content-Length: many\r\n\r\n",
+    ],
+)
+async def test_bytes_that_are_no_http_get_problem_details(open_daemon, sent):
+    daemon = await open_daemon()
+    reader, writer = await asyncio.open_connection("127.0.0.1", daemon.web.port)
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ", 2)[1] == b"400"
+    assert b"content-type: application/problem+json" in head.lower()
+    problem = json.loads(body)
+    assert (problem["status"], problem["title"]) == (400, "Bad Request")
+    assert "; s" in problem["detail"], "the remedy"
+
+
+async def test_giving_the_store_free_leaves_the_loop_to_others(open_daemon, monkeypatch):
+    reader = (await open_daemon()).reader()
+    others = threading.Event()
+    waited = []
+    close = reader.close
+    monkeypatch.setattr(reader, "close", lambda: waited.append(others.wait(20)) or close())
+    asyncio.get_running_loop().call_later(0, others.set)
+
+    await StoreViews(reader, lambda: 0).close()
+
+    assert waited == [True]
