@@ -222,16 +222,19 @@ class Pool:
     def exhausted(self, lead: Lead) -> bool:
         """Whether every member who is signed on has refused this lead or let it lie.
 
-        One who dropped offline a moment ago was not asked: it counts until ``back_by_ns``.
+        One who dropped offline while the lead was here was not asked: it counts until ``back_by_ns``.
         """
         if not lead.excluded:
             return False
         # Ends at the first one left to ask: on a large floor that is nearly at once.
         return not any(
-            (rep.state != "offline" or self.now_ns < back_by_ns(rep, self.flow))
-            and rep.id not in lead.excluded
+            (rep.state != "offline" or self._back_soon(rep, lead)) and rep.id not in lead.excluded
             for rep in self.members.values()
         )
+
+    def _back_soon(self, rep: Rep, lead: Lead) -> bool:
+        """Whether a rep who is offline dropped out a moment ago and would have been asked."""
+        return lead.received_ns < rep.since_ns and self.now_ns < back_by_ns(rep, self.flow)
 
     # -- members -------------------------------------------------------------------------------
 

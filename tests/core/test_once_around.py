@@ -24,13 +24,14 @@ def test_a_rep_who_drops_out_for_a_moment_is_still_asked(policy: str, asked: boo
     scene.ready("ana")
     scene.ready("ben", state="ready" if asked else "busy")
     key = scene.lead("1")
+    scene.at(1)
     first = scene.look(key).rep
     other = "ben" if first == "ana" else "ana"
     scene.report("rejected", key)
     assert scene.look(key).rep == (other if asked else "")
     scene.ready(other, state="offline")
     assert scene.look(key).state == "waiting"
-    scene.at(2)
+    scene.at(3)
     scene.ready(other)
     assert scene.look(key).rep == other
 
@@ -39,14 +40,25 @@ def test_nobody_waits_long_for_a_rep_who_went_home() -> None:
     scene = Scene(["ana", "ben", "cy"])
     scene.ready("ana", "ben")
     key = scene.lead("1")
+    scene.at(10)
     scene.ready("ben", state="offline")
     scene.report("rejected", key)
-    scene.at(29)
+    scene.at(39)
     assert scene.look(key).state == "waiting"
-    scene.at(31)
+    scene.at(41)
     assert (scene.look(key).state, scene.look(key).reason) == ("exception", "all_refused")
     scene.ready("ben")
     scene.at(3_600)
+    assert scene.look(key).state == "exception"
+
+
+def test_a_rep_who_went_home_before_the_lead_came_is_not_waited_for() -> None:
+    scene = Scene(["ana", "ben"])
+    scene.ready("ana", "ben")
+    scene.ready("ben", state="offline")
+    scene.at(1)
+    key = scene.lead("1")
+    scene.report("rejected", key)
     assert scene.look(key).state == "exception"
 
 
@@ -61,13 +73,16 @@ def test_a_rep_who_never_signed_on_is_not_waited_for() -> None:
 
 def test_new_settings_do_not_lose_the_time_at_which_a_missing_rep_is_given_up() -> None:
     scene = Scene(["ana", "ben"])
-    scene.ready("ana", "ben", state="ready")
-    scene.ready("ben", state="offline")
+    scene.ready("ana", "ben")
     key = scene.lead("1")
+    scene.at(1)
+    scene.ready("ben", state="offline")
     scene.report("rejected", key)
     flow = replace(scene.floor.flow, time_scale=10.0)
     scene.do(FloorChanged(replace(scene.floor, digest="new", flow=flow)))
-    scene.at(4)
+    scene.at(3)
+    assert scene.look(key).state == "waiting"
+    scene.at(5)
     assert scene.look(key).state == "exception"
 
 
@@ -106,8 +121,11 @@ def test_a_test_lead_that_the_last_one_refused_ends_when_nobody_is_left() -> Non
     scene.ready("ben", state="busy")
     scene.report("rejected", key)
     assert scene.look(key).state == "waiting"
+    scene.at(1)
     scene.ready("ben", state="offline")
-    scene.at(31)
+    scene.at(30)
+    assert scene.look(key).state == "waiting"
+    scene.at(32)
     assert scene.look(key).state == "closed"
 
 
