@@ -18,16 +18,10 @@ from contextlib import nullcontext
 from types import FrameType
 from typing import Final, Self
 
-from distributor.domain.draws import draw
 from distributor.domain.policy import PolicyFactory
-from distributor.domain.rep import RepState
+from policies import hash_seeds
 from policies.miniature import MiniFloor
-
-Scene = Callable[[MiniFloor], None]
-"""Something that happens on a floor, from the first rep to the last lead."""
-
-SEEDS: Final = (1, 2, 3)
-SEEDED_STEPS: Final = 70
+from policies.scenes import SEEDS, Scene, scenes, seeded
 
 
 class NotAGoodCitizen(AssertionError):
@@ -53,164 +47,27 @@ def find_problems(factory: PolicyFactory) -> Iterator[str]:
     yield from _alone("no evidence", factory, _no_evidence)
     for name, scene in scenes().items():
         yield from _check_scene(name, scene, factory)
-
-
-def scenes() -> dict[str, Scene]:
-    """The scenes by name: the scripted ones, then those drawn from a seed."""
-    named: dict[str, Scene] = {
-        "a quiet morning": quiet_morning,
-        "silent reps": silent_reps,
-        "refusals": refusals,
-        "supervisors": supervisors,
-        "new settings": new_settings,
-        "more leads than reps": crowded,
-    }
-    for seed in SEEDS:
-        named[f"seed {seed}"] = _seeded(seed)
-    return named
-
-
-# The scenes.
-
-
-def quiet_morning(floor: MiniFloor) -> None:
-    """Leads come one by one and are contacted and finished."""
-    for rep in list(floor.pool.reps):
-        floor.presence(rep, "ready")
-    for number in range(8):
-        floor.lead(f"L{number}", quality=(0.4, 1.0, 2.5)[number % 3])
-        floor.advance(5.0)
-        _work(floor, contact_share=1.0, seed=number)
-        floor.advance(20.0)
-
-
-def silent_reps(floor: MiniFloor) -> None:
-    """Nobody ever answers: leases run out, and somebody recovers late."""
-    for rep in list(floor.pool.reps):
-        floor.presence(rep, "ready")
-    for number in range(6):
-        floor.lead(f"L{number}")
-        floor.advance(40.0)
-    floor.advance(1800.0)
-    _work(floor, contact_share=1.0, seed=1)
-    floor.advance(600.0)
-
-
-def refusals(floor: MiniFloor) -> None:
-    """Reps refuse leads until one lead has been refused by all."""
-    for rep in list(floor.pool.reps):
-        floor.presence(rep, "ready")
-    floor.lead("L0")
-    for _ in range(len(floor.pool.reps)):
-        if floor.pool.leads["L0"].state == "assigned":
-            floor.end("L0", "rejected", blame=True, excluded=True)
-        floor.advance(3.0)
-    floor.lead("L1")
-    floor.advance(60.0)
-
-
-def supervisors(floor: MiniFloor) -> None:
-    """Pauses, overrides and full slots: nobody gets what a supervisor keeps from it."""
-    reps = list(floor.pool.reps.values())
-    for rep in reps:
-        floor.presence(rep.id, "ready")
-    for rep, override in zip(reps, (0.0, 0.5, None, None), strict=False):
-        rep.override, rep.override_reason = override, "training"
-        floor.changed(rep)
-    reps[-1].paused_until_ns = floor.now_ns + floor.pool.span_ns(300.0)
-    floor.changed(reps[-1])
-    for number in range(6):
-        floor.lead(f"L{number}", test=number == 2)
-        floor.advance(30.0)
-        _work(floor, contact_share=0.5, seed=number)
-    floor.advance(400.0)
-    reps[0].override = None
-    reps[-1].paused_until_ns = 0
-    for rep in (reps[0], reps[-1]):
-        floor.changed(rep)
-    floor.advance(60.0)
-
-
-def new_settings(floor: MiniFloor) -> None:
-    """Members go and come while leads are under way."""
-    for rep in list(floor.pool.reps):
-        floor.presence(rep, "ready")
-    for number in range(3):
-        floor.lead(f"L{number}")
-    everybody = list(floor.pool.reps)
-    floor.settings(everybody[1:])
-    floor.advance(30.0)
-    floor.settings([*everybody[1:], "rep_new"])
-    floor.presence("rep_new", "ready")
-    floor.lead("L3")
-    _work(floor, contact_share=0.5, seed=5)
-    floor.settings(everybody)
-    floor.presence(everybody[0], "ready")
-    floor.lead("L4")
-    floor.advance(120.0)
-
-
-def crowded(floor: MiniFloor) -> None:
-    """Many leads wait before the first rep comes, and reps come and go."""
-    for number in range(20):
-        floor.lead(f"L{number:02}", quality=0.4 + number % 4)
-        floor.advance(2.0)
-    for rep in list(floor.pool.reps):
-        floor.presence(rep, "ready")
-        floor.advance(15.0)
-        _work(floor, contact_share=0.8, seed=3)
-    floor.presence("rep0", "away")
-    floor.advance(60.0)
-    floor.presence("rep0", "ready")
-    for round_ in range(4):
-        _work(floor, contact_share=0.8, seed=round_)
-        floor.advance(45.0)
-
-
-def _work(floor: MiniFloor, *, contact_share: float, seed: int) -> None:
-    """Some of the leads that reps have are contacted; those contacted before are finished."""
-    for place, lead in enumerate(list(floor.pool.leads.values())):
-        if lead.state == "working":
-            floor.finish(lead.key, converted=place % 3 == 0)
-        elif lead.state == "assigned" and draw(seed, place) < contact_share:
-            floor.contact(lead.key, counted=place % 4 != 3)
-
-
-def _seeded(seed: int) -> Scene:
-    def scene(floor: MiniFloor) -> None:
-        for rep in list(floor.pool.reps):
-            floor.presence(rep, "ready")
-        for step in range(SEEDED_STEPS):
-            _something(floor, seed, step)
-
-    return scene
-
-
-def _something(floor: MiniFloor, seed: int, step: int) -> None:
-    """One drawn event."""
-    what, which = draw(seed, step, 1), draw(seed, step, 2)
-    leads = [lead for lead in floor.pool.leads.values() if lead.state in ("assigned", "working")]
-    lead = leads[int(which * len(leads))] if leads else None
-    rep = list(floor.pool.reps)[int(which * len(floor.pool.reps))]
-    states: tuple[RepState, ...] = ("ready", "ready", "busy", "away", "offline")
-    if what < 0.3:
-        floor.lead(f"L{step:03}", quality=0.4 + which * 2.0)
-    elif what < 0.4:
-        floor.presence(rep, states[int(draw(seed, step, 3) * 5)])
-    elif what < 0.6 or lead is None:
-        floor.advance(which * 90.0)
-    elif lead.state == "working":
-        floor.finish(lead.key, converted=which < 0.2)
-    elif what < 0.85:
-        floor.contact(lead.key, counted=which < 0.9)
-    elif what < 0.9:
-        floor.restarted(lead.key)
-    else:
-        failed = which < 0.5
-        floor.end(lead.key, "delivery_failed" if failed else "rejected", blame=not failed)
+    yield from _check_hash_seeds(factory)
 
 
 # The checks.
+
+
+def _check_hash_seeds(factory: PolicyFactory) -> list[str]:
+    """The same scene in two processes that hash differently."""
+    first, second, problem = hash_seeds.two_runs(factory)
+    if problem:
+        return [f"hash seeds: {problem}"]
+    if first != second:
+        return [_difference("intents depend on the hash seed", first, second)]
+    return []
+
+
+def seeded_log(factory: PolicyFactory) -> list[str]:
+    """The intents of one seeded scene."""
+    floor = MiniFloor(factory, window=2)
+    seeded(SEEDS[0])(floor)
+    return floor.log
 
 
 def _check_scene(name: str, scene: Scene, factory: PolicyFactory) -> list[str]:

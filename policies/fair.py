@@ -1,12 +1,16 @@
 """``fair``: everybody gets the same number of leads for its weight, whoever was there.
 
 Each rep has a virtual time ``vt``. A committed assignment adds 1/weight, the rep with the least ``vt``
-who may take the lead is next; ties go to the longest since its last lead, then to the rep's id.
+who may take the lead is next; ties go to the longest since its last lead, then to the rep's id. The
+pool's clock is how far the least ``vt`` of those with a free slot has come; it never goes back.
 
 - A turn that the rep lost by itself (rejected, unanswered) stays spent; so no make-up.
-- A rep that is away, paused or held back stands still; when it comes back it starts at
-  max(own vt, the least vt of those present), or it would get everything until it had caught up.
-- A delivery that failed by no fault of the rep is refunded, up to ``CREDIT`` leads below the pool.
+- A rep that was away, paused or held back starts no lower than the clock when it comes back, or it
+  would get everything until it had caught up.
+- What a rep missed while it was busy, and a delivery that failed by no fault of the rep, are owed to it,
+  up to ``CREDIT`` leads: a call costs no turn, a morning in a call is not made up for. A lead that was
+  owed adds nothing to ``vt``; whoever had the pool's last lead is owed nothing for the moment, so that
+  no rep makes up for two in a row.
 - A supervisor's override between 0 and 1 multiplies the weight, so ``vt`` grows faster.
 - Test leads take no turn.
 """
@@ -14,26 +18,31 @@ who may take the lead is next; ties go to the longest since its last lead, then 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import ClassVar, Final
 
 import msgspec
 
 from distributor.domain.decisions import EndCause
 from distributor.domain.lead import Lead
-from distributor.domain.policy import PoolView
+from distributor.domain.policy import Lease, PoolView
 from distributor.domain.rep import Rep
 from policies.push import Key, PushPolicy, RepOrder, called, flow_weight, is_present, runner_up
 
 CREDIT: Final = 3.0
-"""How many refunded leads a rep may stand below the pool."""
+"""How many leads a rep may be owed."""
 
 
 class _Turns(msgspec.Struct, array_like=True, gc=False):
-    """One rep's memory: virtual time, time of the last lead, whether it was in the rotation."""
+    """One rep's memory: virtual time, time of the last lead, whether it is in the rotation; the leads it is
+    owed; the number of its last lead in the pool, and the pool's clock then."""
 
     vt: float = 0.0
     last_ns: int = 0
     present: bool = False
+    owed: float = 0.0
+    number: int = 0
+    clock: float = 0.0
 
 
 class Fair(PushPolicy):
@@ -41,12 +50,16 @@ class Fair(PushPolicy):
 
     reason: ClassVar[str] = "fewest_turns"
     note: ClassVar[str] = "turns"
+    weighs_overrides: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         self._turns: dict[str, _Turns] = {}
-        self._reached = 0.0
-        """The least vt that the pool had when somebody left: nobody comes back below it."""
+        self._clock = 0.0
+        self._number = 0
+        self._last = ""
+        self._asked = ""
+        self._least = 0.0
         self._line = RepOrder()
 
     def start(self, pool: PoolView, now_ns: int) -> None:
@@ -58,53 +71,78 @@ class Fair(PushPolicy):
         self._line.clear()
         for rep in pool.members.values():
             self.rep_changed(rep, now_ns)
-            self._place(rep.id)
+            self._place(rep, now_ns)
 
     def restore(self, rep: str, memory: bytes) -> None:
-        """Take back a rep's turns, or how far the pool had come."""
-        if rep:
-            self._turns[rep] = msgspec.msgpack.decode(memory, type=_Turns)
-        else:
-            self._reached = msgspec.msgpack.decode(memory, type=float)
+        """Take back a rep's turns; the newest of all say where the pool stands."""
+        turns = self._turns[rep] = msgspec.msgpack.decode(memory, type=_Turns)
+        self._clock = max(self._clock, turns.clock)
+        if turns.number > self._number:
+            self._number, self._last = turns.number, rep
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
-        """A rep that joins the rotation starts no lower than the others stand."""
+        """A rep that joins the rotation, or has a free slot again, starts no lower than the clock."""
         turns = self._turns.setdefault(rep.id, _Turns())
-        present = is_present(rep, now_ns)
-        if present and not turns.present:
-            turns.vt = max(turns.vt, self._pool_minimum())
+        if not is_present(rep, now_ns):
+            if turns.present:
+                self._leave(rep.id, turns)
+            return
+        if not turns.present:
             turns.present = True
+            turns.vt = max(turns.vt, self._clock)
             self._changed[rep.id] = None
-            self._place(rep.id)
-        elif turns.present and not present:
-            self._leave(rep.id, turns)
+        elif turns.vt < self._clock and rep.state == "ready" and len(rep.open) < rep.window:
+            missed = (self._clock - turns.vt) / self._turn(rep, now_ns)
+            if missed > 1.0:  # else it just keeps its place
+                turns.vt, turns.owed = self._clock, min(turns.owed + missed, CREDIT)
+                self._changed[rep.id] = None
+        self._place(rep, now_ns)
 
     def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
         """One turn is spent, also on a lead that a supervisor gave."""
         if lead.test:
             return
         turns = self._turns.setdefault(rep.id, _Turns())
-        turns.vt += self._turn(rep, now_ns)
-        turns.last_ns = now_ns
-        self._place(rep.id)
+        if lead.key == self._asked:
+            self._clock = max(self._clock, min(turns.vt, self._least))
+        owed = self._owed(rep.id, turns)
+        turns.vt += self._turn(rep, now_ns) * (1.0 - owed)
+        turns.owed -= owed
+        self._number += 1
+        turns.last_ns, turns.number, turns.clock = now_ns, self._number, self._clock
+        before, self._last = self._last, rep.id
         self._changed[rep.id] = None
+        if self._pool is not None and before in self._pool.members and self._turns[before].owed:
+            self._place(self._pool.members[before], now_ns)
+        self._place(rep, now_ns)
 
     def lease_ended(
         self, lead: Lead, rep: Rep, cause: EndCause, *, blame: bool, now_ns: int
     ) -> None:
-        """A fault of the system gives the turn back; every other end leaves it spent."""
+        """After a fault of the system the rep is owed a lead; every other end leaves the turn spent."""
         turns = self._turns.get(rep.id)
         if turns is None or lead.test or blame or cause != "delivery_failed":
             return
-        turn = self._turn(rep, now_ns)
-        turns.vt = max(turns.vt - turn, min(turns.vt, self._pool_minimum() - CREDIT * turn))
-        self._place(rep.id)
+        turns.owed = min(turns.owed + 1.0, CREDIT)
+        self._place(rep, now_ns)
         self._changed[rep.id] = None
+
+    def _offer(
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
+    ) -> Lease | None:
+        lease = super()._offer(pool, lead, available, now_ns)
+        self._asked = "" if lease is None else lead.key
+        return lease
 
     def _order(
         self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
-        return self._line.walk(available)
+        walk = self._line.walk(available)
+        first = next(walk, None)
+        if first is None:
+            return ()
+        self._least = first[0][0]
+        return chain((first,), walk)
 
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
@@ -117,27 +155,24 @@ class Fair(PushPolicy):
         )
 
     def _memory(self, rep: str) -> bytes:
-        return msgspec.msgpack.encode(self._turns[rep] if rep else self._reached)
+        return msgspec.msgpack.encode(self._turns[rep])
 
     def _turn(self, rep: Rep, now_ns: int) -> float:
         # A supervisor may hand a lead to a rep whose weight is held at 0: that is one plain turn.
         return 1.0 / (flow_weight(rep, now_ns) or rep.weight or 1.0)
 
-    def _place(self, rep: str) -> None:
-        """Put a member where its turns say."""
-        if self._pool is not None and rep in self._pool.members:
-            turns = self._turns[rep]
-            self._line.put((turns.vt, turns.last_ns, rep))
+    def _owed(self, rep: str, turns: _Turns) -> float:
+        """How much of its next lead the rep is owed."""
+        return 0.0 if rep == self._last else min(turns.owed, 1.0)
+
+    def _place(self, rep: Rep, now_ns: int) -> None:
+        """Put a member where its turns say, less what it is owed."""
+        if self._pool is not None and rep.id in self._pool.members:
+            turns = self._turns[rep.id]
+            owed = self._owed(rep.id, turns)
+            vt = turns.vt - owed * self._turn(rep, now_ns) if owed else turns.vt
+            self._line.put((vt, turns.last_ns, rep.id))
 
     def _leave(self, rep: str, turns: _Turns) -> None:
-        least = self._pool_minimum()
         turns.present = False
         self._changed[rep] = None
-        if least > self._reached:
-            self._reached = least
-            self._changed[""] = None
-
-    def _pool_minimum(self) -> float:
-        """The least vt of those in the rotation, never below what the pool had reached."""
-        present = [turns.vt for turns in self._turns.values() if turns.present]
-        return max(min(present, default=self._reached), self._reached)

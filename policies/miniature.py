@@ -6,96 +6,24 @@ Every intent is checked before it is carried out; what was wrong is collected in
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from itertools import islice
-from math import isfinite
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from distributor.domain.curve import worth
-from distributor.domain.decisions import EndCause
-from distributor.domain.draws import draw
-from distributor.domain.floor import FlowPlan, PoolPlan
-from distributor.domain.ids import NANOSECONDS, to_ns
+from distributor.domain.decisions import EndCause, WorkEndCause
+from distributor.domain.floor import FlowPlan
+from distributor.domain.ids import to_ns
 from distributor.domain.lead import Lead
-from distributor.domain.policy import Defer, Intent, Lease, Policy, Recall
+from distributor.domain.policy import Defer, Intent, Policy, Recall
 from distributor.domain.rep import Flow, Rep, RepState
+from policies.minipool import START_NS, MiniPool
+from policies.possible import impossible
 
-START_NS: Final = 1_790_000_000 * NANOSECONDS
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+__all__ = ["MiniFloor", "MiniPool"]
+
 _WAKES_AT_MOST: Final = 5_000
-
-
-class MiniPool:
-    """A ``PoolView`` over plain dictionaries. Tests write to ``reps`` and ``leads`` directly."""
-
-    def __init__(self, flow: FlowPlan | None = None, seed: int = 1) -> None:
-        self.plan = PoolPlan(id="mini")
-        self.flow = flow or FlowPlan()
-        self.reps: dict[str, Rep] = {}
-        self.leads: dict[str, Lead] = {}
-        self.now_ns = START_NS
-        self._seed = seed
-
-    @property
-    def members(self) -> dict[str, Rep]:
-        return self.reps
-
-    @property
-    def receiving(self) -> dict[str, Rep]:
-        return {rep.id: rep for rep in self.reps.values() if self._receives(rep)}
-
-    @property
-    def available(self) -> dict[str, Rep]:
-        return {rep.id: rep for rep in self.receiving.values() if len(rep.open) < rep.window}
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting())
-
-    def lead(self, key: str) -> Lead | None:
-        return self.leads.get(key)
-
-    def best(self, now_ns: int) -> Lead | None:
-        receiving = self.receiving.values()
-        for lead in self.in_order(now_ns, len(self.leads)):
-            if any(self.may_take(rep, lead) for rep in receiving):
-                return lead
-        return None
-
-    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
-        ordered = sorted(self._waiting(), key=lambda lead: -self.order_index(lead, now_ns))
-        return islice(iter(ordered), limit)
-
-    def oldest(self, limit: int) -> Iterator[Lead]:
-        return islice(iter(sorted(self._waiting(), key=lambda lead: lead.clock_ns)), limit)
-
-    def may_take(self, rep: Rep, lead: Lead) -> bool:
-        return rep.id not in lead.excluded
-
-    def order_index(self, lead: Lead, now_ns: int) -> float:
-        age = self.age_seconds(lead, now_ns)
-        return lead.quality * (worth(age + 10.0) - worth(age + 70.0))
-
-    def age_seconds(self, lead: Lead, now_ns: int) -> float:
-        return self.seconds(lead.clock_ns, now_ns)
-
-    def seconds(self, since_ns: int, now_ns: int) -> float:
-        return self.flow.floor_seconds(now_ns - since_ns)
-
-    def span_ns(self, seconds: float) -> int:
-        return self.flow.span_ns(seconds)
-
-    def draw(self, *parts: int) -> float:
-        return draw(self._seed, *parts)
-
-    def _waiting(self) -> list[Lead]:
-        return [lead for lead in self.leads.values() if lead.state == "waiting"]
-
-    def _receives(self, rep: Rep) -> bool:
-        return rep.state == "ready" and rep.paused_until_ns <= self.now_ns
+_SAYS_SOMETHING: Final = ("rejected", "expired", "recalled")
 
 
 class MiniFloor:
@@ -139,53 +67,123 @@ class MiniFloor:
     def presence(self, rep_id: str, state: RepState) -> None:
         """A rep's state changes; what it had not contacted comes back when it goes."""
         rep = self.pool.reps[rep_id]
-        if state in ("away", "offline"):
-            cause: EndCause = "rep_away" if state == "away" else "rep_offline"
-            for key in [key for key, uncontacted in rep.open.items() if uncontacted]:
-                self._end(self.pool.leads[key], rep, cause, blame=False, excluded=False)
         rep.state = state
         rep.since_ns = rep.state_at_ns = self.now_ns
         if state == "ready":
             rep.last_freed_ns = self.now_ns
-        self.changed(rep)
+            if rep.sends_states:
+                self._end_calls(rep)
+        rep.sends_states = rep.sends_states or state in ("busy", "wrap_up")
+        self._tell(lambda: self.policy.rep_changed(rep, self.now_ns))
+        if state in ("away", "offline"):
+            self._take_back(rep, "rep_away" if state == "away" else "rep_offline")
+        self.settle()
+
+    def _end_calls(self, rep: Rep) -> None:
+        for lead in [self.pool.leads[key] for key in rep.open]:
+            if lead.attempted_ns or lead.call_ns:
+                self._leave(lead, rep, "agent_ready")
+
+    def _take_back(self, rep: Rep, cause: EndCause) -> None:
+        """What the rep has not begun; what is dialled only from who signs off: it may be ringing."""
+        for lead in [self.pool.leads[key] for key in rep.open]:
+            ringing = cause == "rep_away" and lead.attempted_ns
+            if lead.state == "assigned" and not lead.claimed_ns and not ringing:
+                self._end(lead, rep, cause)
 
     def changed(self, rep: Rep) -> None:
         """Tell the policy that a rep changed (after a test wrote to it) and ask it."""
         self._tell(lambda: self.policy.rep_changed(rep, self.now_ns))
         self.settle()
 
-    def lead(self, key: str, *, quality: float = 1.0, test: bool = False) -> None:
-        """A lead comes in."""
+    def lead(
+        self, key: str, *, quality: float = 1.0, test: bool = False, prefers: str = ""
+    ) -> None:
+        """A lead comes in; ``prefers``: the rep who is asked first."""
         now = self.now_ns
         lead = Lead(key, "acme", key, "mini", "waiting", now, now, quality, test=test)
+        lead.since_ns, lead.prefers = now, prefers
         self._keep(lead)
         self._tell(lambda: self.policy.lead_waiting(lead, now))
         self.settle()
 
-    def contact(self, key: str, *, counted: bool = True) -> None:
-        """The rep who has the lead talks to the person."""
+    def attempt(self, key: str) -> None:
+        """The dialer places a call; nobody has answered yet."""
         lead = self.pool.leads[key]
-        rep = self.pool.reps[lead.rep]
-        lead = self._replace(lead, state="working", contacted_ns=self.now_ns)
-        rep.open[key] = False
-        now = self.now_ns
-        self._tell(lambda: self.policy.contacted(lead, rep, now, counted=counted, now_ns=now))
+        first = not lead.attempted_ns and not lead.call_ns
+        if not lead.attempted_ns:
+            self._replace(lead, attempted_ns=self.now_ns)
+        if first:
+            self._hear(lead, counted=True)
         self.settle()
 
-    def finish(self, key: str, *, converted: bool = False) -> None:
-        """The conversation is over and the lead closed."""
+    def contact(self, key: str, *, counted: bool = True) -> None:
+        """The rep who has the lead talks to the person; not ``counted``: so the rep claims, and the
+        lead stays leased."""
+        lead = self.pool.leads[key]
+        now = self.now_ns
+        if counted:
+            self._replace(lead, state="working", contacted_ns=now, call_ns=lead.call_ns or now)
+            self.pool.reps[lead.rep].open[key] = False
+        else:
+            self._replace(lead, claimed_ns=now)
+        if not lead.call_ns and (counted or not lead.attempted_ns):
+            self._hear(lead, counted=counted)
+        self.settle()
+
+    def claim(self, key: str) -> None:
+        """The rep says that it talks to the person; nobody else saw it."""
+        self.contact(key, counted=False)
+
+    def working(self, key: str) -> None:
+        """The rep says that the lead is in work; nobody saw a call."""
+        lead = self.pool.leads[key]
+        self._replace(lead, state="working")
+        if not lead.attempted_ns and not lead.call_ns:
+            self._hear(lead, counted=False)
+        self.settle()
+
+    def _hear(self, lead: Lead, *, counted: bool) -> None:
+        """The policy hears of a sign of life; ``lead`` is the record before it, as in the core."""
+        rep, now = self.pool.reps[lead.rep], self.now_ns
+        counted = counted and not lead.blameless
+        self._tell(lambda: self.policy.contacted(lead, rep, now, counted=counted, now_ns=now))
+
+    def finish(
+        self, key: str, *, converted: bool = False, cause: WorkEndCause = "call_ended"
+    ) -> None:
+        """The conversation is over and the lead closed; with ``call_limit`` its end is inferred, and
+        the lead stays in work until somebody says more (``late``)."""
         lead = self.pool.leads[key]
         rep = self.pool.reps[lead.rep]
-        rep.open.pop(key, None)
-        rep.last_freed_ns = now = self.now_ns
-        lead = self._replace(lead, state="closed", in_pipeline=False)
-        self._tell(lambda: self.policy.work_ended(lead, rep, "call_ended", now, now))
+        self._leave(lead, rep, cause)
+        if cause != "call_limit":
+            self._replace(self.pool.leads[key], state="closed")
         if converted:
-            self._tell(lambda: self.policy.converted(lead, rep, now))
+            self._tell(lambda: self.policy.converted(lead, rep, self.now_ns))
         self.changed(rep)
 
-    def end(self, key: str, cause: EndCause, *, blame: bool, excluded: bool = False) -> None:
-        """An uncontacted assignment ends and the lead waits again."""
+    def late(self, key: str) -> None:
+        """The status of a lead that had left the pipeline before."""
+        lead = self.pool.leads[key]
+        rep = self.pool.reps.get(lead.rep)
+        self._replace(lead, state="closed")
+        if rep is not None:
+            now = self.now_ns
+            self._tell(lambda: self.policy.work_ended(lead, rep, "late", now, now))
+        self.settle()
+
+    def _leave(self, lead: Lead, rep: Rep, cause: WorkEndCause) -> None:
+        rep.open.pop(lead.key, None)
+        rep.last_freed_ns = now = self.now_ns
+        self._replace(lead, in_pipeline=False)
+        self._tell(lambda: self.policy.work_ended(lead, rep, cause, now, now))
+
+    def end(
+        self, key: str, cause: EndCause, *, blame: bool = True, excluded: bool | None = None
+    ) -> None:
+        """An assignment ends and the lead waits again. ``excluded``: whether the rep is asked no more;
+        by default as the core has it."""
         lead = self.pool.leads[key]
         self._end(lead, self.pool.reps[lead.rep], cause, blame=blame, excluded=excluded)
         self.settle()
@@ -194,7 +192,7 @@ class MiniFloor:
         """The clocks of a lease begin anew."""
         lead = self.pool.leads[key]
         rep = self.pool.reps[lead.rep]
-        lead = self._replace(lead, assigned_ns=self.now_ns)
+        lead = self._replace(lead, assigned_ns=self.now_ns, blameless=True)
         self._tell(lambda: self.policy.lease_restarted(lead, rep, self.now_ns))
         self.settle()
 
@@ -202,7 +200,7 @@ class MiniFloor:
         """New settings: these are the members now. Leads of others come back."""
         for rep in [rep for rep in self.pool.reps.values() if rep.id not in reps]:
             for key in list(rep.open):
-                self._end(self.pool.leads[key], rep, "rep_removed", blame=False, excluded=False)
+                self._end(self.pool.leads[key], rep, "rep_removed")
             del self.pool.reps[rep.id]
         for rep_id in reps:
             self.pool.reps.setdefault(rep_id, Rep(id=rep_id, team="north", open={}))
@@ -216,13 +214,16 @@ class MiniFloor:
             wake = self.policy.wake_ns()
             due = [self._expires_ns(lead) for lead in self._leases()]
             held = [rep.paused_until_ns for rep in self.pool.reps.values() if rep.paused_until_ns]
+            holds = [self.pool.hold_ends_ns(lead) for lead in self.pool.waiting_for_owners()]
+            held += [at_ns for at_ns in holds if at_ns > self.now_ns]
             moments = [*due, *held, *([] if wake is None else [wake])]
             moment = min(moments, default=until + 1)
             if moment > until or self.problems:
                 break
             self.pool.now_ns = max(self.now_ns, moment)
             for lead in [lead for lead in self._leases() if self._expires_ns(lead) <= self.now_ns]:
-                self._end(lead, self.pool.reps[lead.rep], "expired", blame=True, excluded=False)
+                cause: EndCause = "working_limit" if lead.claimed_ns else "expired"
+                self._end(lead, self.pool.reps[lead.rep], cause)
             self._end_pauses()
             self.settle()
         else:
@@ -251,7 +252,7 @@ class MiniFloor:
             if intent is None:
                 break
             self.log.append(f"{self.now_ns - START_NS} {intent}")
-            problem = self._impossible(intent)
+            problem = impossible(self.pool, intent)
             if problem:
                 self._problem(problem)
                 break
@@ -306,49 +307,18 @@ class MiniFloor:
 
     # What is possible, and what it does.
 
-    def _impossible(self, intent: Intent) -> str:
-        """Why this intent cannot be carried out, or ""."""
-        texts = _bad_texts(intent)
-        if texts:
-            return texts
-        lead = self.pool.leads.get(intent.lead_key)
-        if isinstance(intent, Recall):
-            live = lead is not None and lead.state == "assigned" and lead.rep == intent.rep
-            return "" if live else "a Recall names an uncontacted lead and the rep who has it"
-        if lead is None or lead.state != "waiting":
-            return f"a {type(intent).__name__} names a lead that is not waiting"
-        return "" if isinstance(intent, Defer) else self._impossible_lease(intent, lead)
-
-    def _impossible_lease(self, lease: Lease, lead: Lead) -> str:
-        rep = self.pool.receiving.get(lease.rep)
-        if rep is None:
-            return "a Lease names a rep who is not receiving"
-        if set(lease.presumed_finished) - {key for key, new in rep.open.items() if not new}:
-            return "presumed_finished names leads that are not contacted leads of the rep"
-        if len(rep.open) - len(lease.presumed_finished) >= rep.window:
-            return "a Lease names a rep without a free slot"
-        if not self.pool.may_take(rep, lead):
-            return "a Lease names a rep who may not take the lead"
-        if rep.override == 0.0 and (rep.override_until_ns or self.now_ns + 1) > self.now_ns:
-            return "a Lease names a rep whose flow a supervisor set to 0"
-        ranked = [name for name, _, _ in lease.ranked]
-        if len(ranked) > 16 or (ranked and lease.rep not in ranked):
-            return "ranked has at most 16 reps, the chosen one among them"
-        return ""
-
     def _commit(self, intent: Intent) -> None:
         lead = self.pool.leads[intent.lead_key]
         if isinstance(intent, Defer):
             self.deferred.add(lead.key)
+            self._replace(lead, reason=intent.reason, because=intent.because)
             return
         rep = self.pool.reps[intent.rep]
         if isinstance(intent, Recall):
-            self._end(lead, rep, "recalled", blame=True, excluded=False)
+            self._end(lead, rep, "recalled")
             return
         for key in intent.presumed_finished:
-            del rep.open[key]
-            done = self._replace(self.pool.leads[key], in_pipeline=False)
-            self.policy.work_ended(done, rep, "presumed", self.now_ns, self.now_ns)
+            self._leave(self.pool.leads[key], rep, "presumed")
         now = self.now_ns
         rep.open[lead.key] = True
         rep.last_assigned_ns = now
@@ -362,12 +332,30 @@ class MiniFloor:
             since_ns=now,
             in_pipeline=True,
             probe=intent.probe,
+            reason=intent.reason,
+            prefers="",
+            blameless=False,
+            attempted_ns=0,
+            claimed_ns=0,
+            call_ns=0,
         )
         self._tell(lambda: self.policy.leased(lead, rep, now))
         self._tell(lambda: self.policy.rep_changed(rep, now))
 
-    def _end(self, lead: Lead, rep: Rep, cause: EndCause, *, blame: bool, excluded: bool) -> None:
+    def _end(
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: EndCause,
+        *,
+        blame: bool = True,
+        excluded: bool | None = None,
+    ) -> None:
         now = self.now_ns
+        told = bool(lead.attempted_ns or lead.call_ns)
+        blame = blame and cause in _SAYS_SOMETHING and not lead.blameless and not told
+        if excluded is None:
+            excluded = cause == "rejected" or (cause in _SAYS_SOMETHING and not lead.blameless)
         rep.open.pop(lead.key, None)
         rep.last_freed_ns = now
         back = self._replace(
@@ -378,12 +366,21 @@ class MiniFloor:
             since_ns=now,
             epoch=lead.epoch + 1,
             in_pipeline=False,
-            recalls=lead.recalls + 1,
+            probe=False,
+            reason=cause,
+            recalls=lead.recalls + (not lead.contacted_ns),
             excluded=(*lead.excluded, rep.id) if excluded else lead.excluded,
         )
-        self._tell(lambda: self.policy.lease_ended(lead, rep, cause, blame=blame, now_ns=now))
+        if told and lead.in_pipeline:
+            after = _after_a_dial(cause)
+            self._tell(lambda: self.policy.work_ended(lead, rep, after, now, now))
+        elif lead.in_pipeline:
+            self._tell(lambda: self.policy.lease_ended(lead, rep, cause, blame=blame, now_ns=now))
         self._tell(lambda: self.policy.rep_changed(rep, now))
         self._tell(lambda: self.policy.lead_waiting(back, now))
+        signed_on = [rep.id for rep in self.pool.reps.values() if rep.state != "offline"]
+        if back.excluded and set(signed_on) <= set(back.excluded):
+            self._replace(back, state="exception")  # once around: the desk decides
 
     def _replace(self, lead: Lead, **changes: object) -> Lead:
         changed = msgspec.structs.replace(lead, **changes)
@@ -398,17 +395,13 @@ class MiniFloor:
         return [lead for lead in self.pool.leads.values() if lead.state == "assigned"]
 
     def _expires_ns(self, lead: Lead) -> int:
+        if lead.claimed_ns:
+            return lead.claimed_ns + self.pool.span_ns(self.pool.flow.working_limit_seconds)
         return lead.assigned_ns + self.pool.span_ns(self.pool.flow.lease_seconds)
 
 
-def _bad_texts(intent: Intent) -> str:
-    """What is wrong with the reason, the sentence or the numbers, or ""."""
-    if not _CODE.fullmatch(intent.reason):
-        return "a reason is a short code of a-z, 0-9 and _"
-    if len(intent.because) < 10 or " " not in intent.because or "\n" in intent.because:
-        return "because is one sentence in one line"
-    if isinstance(intent, Defer):
-        return ""
-    if not all(isfinite(number) for number in intent.numbers.values()):
-        return "numbers are finite"
-    return ""
+def _after_a_dial(cause: EndCause) -> WorkEndCause:
+    """What a policy hears when a lead ends that was dialled already."""
+    if cause == "rejected":
+        return "status"
+    return "unheard" if cause in ("expired", "working_limit") else "taken_back"

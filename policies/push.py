@@ -2,7 +2,9 @@
 
 A push policy leases at once, never recalls (the core ends a lease after ``lease_seconds``) and slows
 nobody: every rep has full flow. What differs is the order of the reps, which a subclass gives by
-``_order``. A supervisor's override of 0 keeps leads from a rep; see ``flow_weight`` for the others.
+``_order``. A supervisor's override of 0 keeps all leads from a rep. One between 0 and 1 multiplies the
+weight where a policy goes by weights; elsewhere it is the chance, drawn for each lead and minute, that
+the rep is asked.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
+from zlib import crc32
 
 from distributor.domain.decisions import EndCause, WorkEndCause
 from distributor.domain.lead import Lead
@@ -21,15 +24,24 @@ Key = tuple[float, int, str]
 
 RANKED: Final = 8
 SCANNED_LEADS: Final = 64
+_PAST_THE_MINUTE_NS: Final = 1_000_000
 _SUPERVISORS_REASONS: Final = frozenset({"full_flow", "full_pipeline", "paused", "manual"})
 
 
 def flow_weight(rep: Rep, now_ns: int) -> float:
     """The rep's configured weight times a supervisor's override in force; 0: it gets nothing."""
-    weight = rep.weight
-    if rep.override is not None and (rep.override_until_ns == 0 or now_ns < rep.override_until_ns):
-        weight *= rep.override
-    return weight
+    return rep.weight if rep.override is None else rep.weight * override_share(rep, now_ns)
+
+
+def override_share(rep: Rep, now_ns: int) -> float:
+    """The share of the flow that a supervisor's override in force leaves the rep; 1 without one."""
+    if rep.override is None or 0 < rep.override_until_ns <= now_ns:
+        return 1.0
+    return rep.override
+
+
+def _in_part(rep: Rep, now_ns: int) -> bool:
+    return 0.0 < override_share(rep, now_ns) < 1.0
 
 
 def is_present(rep: Rep, now_ns: int) -> bool:
@@ -88,11 +100,14 @@ class PushPolicy:
     note: ClassVar[str] = ""
     sign: ClassVar[float] = 1.0
     """-1 where the largest figure is first and keys hold it negated."""
+    weighs_overrides: ClassVar[bool] = False
+    """Whether the order itself sees to overrides between 0 and 1 (they multiply the weight)."""
 
     def __init__(self) -> None:
         self._pool: PoolView | None = None
         self._changed: dict[str, None] = {}
         self._flows: list[tuple[str, Flow, dict[str, float]]] = []
+        self._wake_ns: int | None = None
 
     # What a subclass says.
 
@@ -123,6 +138,7 @@ class PushPolicy:
             for rep in pool.members.values()
             if rep.flow.reason not in _SUPERVISORS_REASONS
         ]
+        self._set_wake(pool, now_ns)
 
     def restore(self, rep: str, memory: bytes) -> None:
         """Nothing is remembered unless a subclass does."""
@@ -166,6 +182,7 @@ class PushPolicy:
         pool = self._pool
         if pool is None:
             return None
+        self._wake_ns = None
         available = pool.available
         if not available:
             return None
@@ -178,12 +195,29 @@ class PushPolicy:
             for lead in pool.in_order(now_ns, SCANNED_LEADS):
                 intent = self._offer(pool, lead, available, now_ns)
                 if intent is not None:
-                    break
+                    return intent
+            self._set_wake(pool, now_ns)
         return intent
 
     def wake_ns(self) -> int | None:
-        """Never: a push policy acts on facts alone."""
-        return None
+        """The next minute, where a lead waits beside a free rep of whom an override keeps it."""
+        return self._wake_ns
+
+    def _set_wake(self, pool: PoolView, now_ns: int) -> None:
+        slowed = not self.weighs_overrides and pool.waiting and pool.available
+        if slowed and any(_in_part(rep, now_ns) for rep in pool.available.values()):
+            left = 60.0 - pool.seconds(0, now_ns) % 60.0
+            self._wake_ns = now_ns + pool.span_ns(left) + _PAST_THE_MINUTE_NS
+        else:
+            self._wake_ns = None
+
+    def _may_have(self, pool: PoolView, rep: Rep, lead: Lead, now_ns: int) -> bool:
+        """Whether a supervisor's share of the flow lets this rep have this lead at present."""
+        if self.weighs_overrides or not _in_part(rep, now_ns):
+            return True
+        minute = int(pool.seconds(0, now_ns) // 60.0)
+        chance = pool.draw(crc32(rep.id.encode()), crc32(lead.key.encode()), minute)
+        return chance < override_share(rep, now_ns)
 
     def flow_changes(self, now_ns: int) -> list[tuple[str, Flow, dict[str, float]]]:
         """Full flow for those whom an earlier policy had slowed, once."""
@@ -199,6 +233,8 @@ class PushPolicy:
         may_take = pool.may_take
         for key, rep in self._order(pool, available, now_ns):
             if not may_take(rep, lead) or flow_weight(rep, now_ns) <= 0.0:
+                continue
+            if rep.override is not None and not self._may_have(pool, rep, lead, now_ns):
                 continue
             if chosen is None:
                 chosen = (key, rep)

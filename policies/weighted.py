@@ -36,6 +36,7 @@ class Weighted(PushPolicy):
     reason: ClassVar[str] = "most_credit"
     note: ClassVar[str] = "credit"
     sign: ClassVar[float] = -1.0
+    weighs_overrides: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

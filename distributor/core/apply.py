@@ -286,6 +286,7 @@ class Apply:
         if decision.state in ("busy", "wrap_up"):
             rep.sends_states = True
         self.state.deadlines.set(decision.offline_due_ns, "rep", rep.id)
+        self.state.deadlines.set(self.state.back_by_ns(rep), "rep", rep.id)
         self.touched_reps[rep.id] = None
 
     def _rep_controlled(self, decision: d.RepControlled) -> None:

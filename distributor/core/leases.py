@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from distributor.domain.rep import Rep
 
 SAYS_SOMETHING: frozenset[EndCause] = frozenset({"rejected", "expired", "recalled"})
-"""Ends that the rep could have prevented: they exclude the rep for this lead."""
+"""Ends that the rep could have prevented: they exclude the rep for this lead, unless a fault of the
+dialer touched the lease (a refusal is the rep's own all the same)."""
 
 
 class Leases:
@@ -57,7 +58,8 @@ class Leases:
                 at_ns=core.now_ns,
                 revoke=revoke,
                 blame=blame,
-                excluded=cause in SAYS_SOMETHING and not lead.test,
+                excluded=cause == "rejected"
+                or (cause in SAYS_SOMETHING and not lead.test and not lead.blameless),
                 because=because,
                 numbers=numbers or {},
                 by=by,
@@ -106,8 +108,8 @@ class Leases:
     def hold_if_exhausted(self, lead: Lead) -> None:
         """Send a lead that all signed-on reps refused or let lie to the desk."""
         pool = self._core.pool_of(lead)
-        if pool is None or lead.state != "waiting" or not pool.exhausted(lead):
-            return
+        if pool is None or lead.state != "waiting" or lead.test or not pool.exhausted(lead):
+            return  # a test lead that all refused ends by itself
         names = ", ".join(lead.excluded)
         self.hold(lead, "all_refused", f"every signed-on rep was asked once: {names}")
 

@@ -27,6 +27,8 @@ class Matching:
     def __init__(self, core: Core, leases: Leases) -> None:
         self._core = core
         self._leases = leases
+        self._refused: tuple[Recall, ...] = ()
+        """The recalls that were refused in this pass."""
 
     def run(self) -> None:
         """Ask every stirred pool's policy until it has nothing more to do, then record what the
@@ -45,6 +47,7 @@ class Matching:
         pool.now_ns = core.now_ns
         if not core.state.blocked(pool):
             now_ns, next_intent = core.now_ns, policy.next_intent
+            self._refused = ()
             for _ in range(MOST_INTENTS):
                 intent = next_intent(now_ns)
                 if intent is None:
@@ -73,12 +76,12 @@ class Matching:
     def _commit(self, pool: Pool, intent: Intent) -> None:
         core = self._core
         lead = core.state.leads.get(intent.lead_key)
-        if lead is None or lead.pool != pool.plan.id:
+        if isinstance(intent, Recall):
+            self._recall(pool, lead, intent)
+        elif lead is None or lead.pool != pool.plan.id:
             self._astray(pool, f"lead {intent.lead_key} is not in this pool")
         elif isinstance(intent, Lease):
             self._lease(pool, lead, intent)
-        elif isinstance(intent, Recall):
-            self._recall(pool, lead, intent)
         else:
             self._defer(pool, lead, intent)
 
@@ -156,13 +159,21 @@ class Matching:
         if lead is not None and policy is not None:
             policy.work_ended(lead, rep, "presumed", self._core.now_ns, self._core.now_ns)
 
-    def _recall(self, pool: Pool, lead: Lead, intent: Recall) -> None:
-        if lead.state != "assigned" or lead.rep != intent.rep:
-            self._astray(pool, f"lead {lead.key} is not leased to {intent.rep}")
-        elif lead.attempted_ns or lead.claimed_ns:
-            self._astray(pool, f"lead {lead.key} is being called, it cannot be recalled")
-        else:
+    def _recall(self, pool: Pool, lead: Lead | None, intent: Recall) -> None:
+        """Take the lead back, unless it went on meanwhile: then the lease stays as it is."""
+        if lead is not None and _recallable(pool, lead, intent.rep):
             self._leases.end(lead, "recalled", intent.because, numbers=intent.numbers)
+        elif any((r.lead_key, r.rep) == (intent.lead_key, intent.rep) for r in self._refused):
+            what = f"lead {intent.lead_key} cannot be recalled from {intent.rep}, and it asks again"
+            self._astray(pool, what)
+        else:
+            self._refused = (*self._refused, intent)
+
+
+def _recallable(pool: Pool, lead: Lead, rep_id: str) -> bool:
+    """Whether the lead is leased to the rep and nobody has begun to call it."""
+    leased = lead.pool == pool.plan.id and lead.state == "assigned" and lead.rep == rep_id
+    return leased and not lead.attempted_ns and not lead.claimed_ns
 
 
 def _open_after(rep: Rep, intent: Lease) -> int:

@@ -13,12 +13,12 @@ from heapq import merge, nlargest
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sortedcontainers import SortedList
-
+from distributor.core.queues import Queues
 from distributor.domain.curve import worth
 from distributor.domain.draws import draw
 
 if TYPE_CHECKING:
+    from distributor.core.queues import Slot
     from distributor.domain.floor import FlowPlan, PoolPlan
     from distributor.domain.lead import Lead
     from distributor.domain.rep import Rep
@@ -31,14 +31,23 @@ GUARD_SECONDS = 1800.0
 GUARD_EVERY = 10
 OWNER_HOLD_SECONDS = 30.0
 """How long a lead with a known owner waits for that rep before anyone may have it."""
-RESTRICTED_SCAN = 64
+EACH_AUDIENCE = 4
+"""Of the restricted leads that the same reps may have, so many are looked at in each class: if one
+cannot be given, the next can hardly be."""
+BACK_SOON_SECONDS = 30.0
+"""How long a rep who dropped offline may still come back and be asked for a lead that the others refused.
+With a longer ``offline_grace_seconds``, so long."""
 LISTED = 64
 AVAILABLE = ("available", "held_back")
 """Standings of a member with a free slot; ``held_back``: the policy gives it less."""
 RECEIVING = (*AVAILABLE, "full_pipeline")
 
-Slot = tuple[int, str]
-"""(clock_ns, lead key): the order of age."""
+
+def back_by_ns(rep: Rep, flow: FlowPlan) -> int:
+    """Until when a rep who dropped offline is expected back; 0 for one who never signed on."""
+    if not rep.since_ns:
+        return 0
+    return rep.since_ns + flow.span_ns(max(BACK_SOON_SECONDS, flow.offline_grace_seconds))
 
 
 def value_order(quality: float, age_seconds: float) -> float:
@@ -63,8 +72,7 @@ class Pool:
         self.picks = 0
         self._leads = leads
         self._seed = seed
-        self._classes: dict[float, SortedList] = {}
-        self._restricted: SortedList = SortedList()
+        self._queues = Queues(leads)
         self._verdicts: dict[str, str] = {}
         self._groups: dict[str, dict[str, None]] = {}
         self._listed: dict[str, tuple[str, ...]] = {}
@@ -78,7 +86,7 @@ class Pool:
         if lead.test:
             self.tests[lead.key] = None
             return
-        self._queue(lead).add((lead.clock_ns, lead.key))
+        self._queues.add(lead)
         self.waiting += 1
 
     def remove(self, lead: Lead) -> None:
@@ -86,35 +94,24 @@ class Pool:
         if lead.test:
             del self.tests[lead.key]
             return
-        self._queue(lead).remove((lead.clock_ns, lead.key))
+        self._queues.remove(lead)
         self.waiting -= 1
 
     def held(self, *, test: bool) -> int:
         """How many leads of a kind wait. Tests are counted apart: they must not keep real ones out."""
         return len(self.tests) if test else self.waiting
 
-    def _queue(self, lead: Lead) -> SortedList:
-        if lead.excluded or lead.prefers:
-            return self._restricted
-        queue = self._classes.get(lead.quality)
-        if queue is None:
-            queue = self._classes[lead.quality] = SortedList()
-        return queue
-
     def restricted(self) -> list[str]:
         """Keys of the waiting leads that not every member may take, oldest first."""
-        return [key for _, key in self._restricted]
+        return self._queues.restricted()
 
     def lead(self, key: str) -> Lead | None:
         return self._leads.get(key)
 
     def oldest_clock_ns(self) -> int | None:
         """The earliest clock of a waiting lead."""
-        heads = [queue[0][0] for queue in self._queues() if queue]
+        heads = [queue[0][0] for queue in self._queues.all() if queue]
         return min(heads) if heads else None
-
-    def _queues(self) -> list[SortedList]:
-        return [*self._classes.values(), self._restricted]
 
     def best(self, now_ns: int) -> Lead | None:
         """The most valuable waiting lead that a receiving member may take."""
@@ -136,7 +133,7 @@ class Pool:
 
     def _only(self) -> Lead | None:
         """The one lead that waits, if a receiving member may take it."""
-        for queue in self._queues():
+        for queue in self._queues.all():
             if queue:
                 lead = self._leads[queue[0][1]]
                 return lead if self._placeable(lead, self.now_ns) else None
@@ -151,16 +148,19 @@ class Pool:
     def _heads(self, now_ns: int) -> Iterator[Lead]:
         """The leads of which one is the best: at the peak of each class, and the restricted ones."""
         peak = (now_ns - self.span_ns(PEAK_SECONDS), "")
-        for queue in self._classes.values():
-            at = queue.bisect_left(peak)
-            if at:
-                yield self._leads[queue[at - 1][1]]
-            if at < len(queue):
-                yield self._leads[queue[at][1]]
-        for _, key in islice(self._restricted, RESTRICTED_SCAN):
-            lead = self._leads[key]
-            if self._placeable(lead, now_ns):
-                yield lead
+        yield from self._queues.open_heads(peak)
+        yield from self._restricted(peak, 1, self.receiving, now_ns)
+
+    def _restricted(
+        self, peak: Slot, limit: int, reps: Mapping[str, Rep], now_ns: int
+    ) -> Iterator[Lead]:
+        queues = self._queues
+        if not queues.refused and not queues.held:
+            return iter(())
+        queues.end_holds(now_ns - self.span_ns(OWNER_HOLD_SECONDS))
+        return queues.restricted_near(
+            peak, limit, EACH_AUDIENCE, reps, lambda owner: self._gone(owner, now_ns)
+        )
 
     def _placeable(self, lead: Lead, now_ns: int) -> bool:
         if not lead.excluded and not lead.prefers:
@@ -168,22 +168,26 @@ class Pool:
         return any(self._allowed(rep, lead, now_ns) for rep in self.receiving.values())
 
     def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
-        """The first ``limit`` in value order, whoever may take them.
-
-        Looks at ``limit`` leads on either side of the peak of each class.
+        """The first ``limit`` in value order of those that anybody may take; and among them the first
+        ``limit`` of the others that a member with a free slot may take, and as many that some other
+        receiving member may take. However many wait for one rep, they hide nobody else's.
         """
         peak = (now_ns - self.span_ns(PEAK_SECONDS), "")
-        near: list[Lead] = []
-        for queue in self._queues():
-            at = queue.bisect_left(peak)
-            near += [self._leads[key] for _, key in queue.islice(max(0, at - limit), at + limit)]
-        yield from nlargest(
-            limit, near, key=lambda lead: (self.order_index(lead, now_ns), -lead.clock_ns, lead.key)
-        )
+
+        def rank(lead: Lead) -> tuple[float, int, str]:
+            return self.order_index(lead, now_ns), -lead.clock_ns, lead.key
+
+        found = nlargest(limit, self._queues.open_near(peak, limit), key=rank)
+        some = nlargest(limit, self._restricted(peak, limit, self.available, now_ns), key=rank)
+        if len(self.receiving) > len(self.available):
+            known = {lead.key for lead in some}
+            more = nlargest(limit, self._restricted(peak, limit, self.receiving, now_ns), key=rank)
+            some += [lead for lead in more if lead.key not in known]
+        return iter(sorted(found + some, key=rank, reverse=True) if some else found)
 
     def oldest(self, limit: int) -> Iterator[Lead]:
         """The first ``limit`` by age."""
-        slots = merge(*(queue.islice(0, limit) for queue in self._queues()))
+        slots = merge(*(queue.islice(0, limit) for queue in self._queues.all()))
         return (self._leads[key] for _, key in islice(slots, limit))
 
     def order_index(self, lead: Lead, now_ns: int) -> float:
@@ -204,22 +208,33 @@ class Pool:
             return False
         if not lead.prefers or lead.prefers == rep.id:
             return True
-        owner = self.members.get(lead.prefers)
-        gone = owner is None or owner.state in ("offline", "away") or owner.paused_until_ns > now_ns
         return (
-            gone
+            self._gone(lead.prefers, now_ns)
             or lead.prefers in lead.excluded
             or now_ns >= lead.since_ns + self.span_ns(OWNER_HOLD_SECONDS)
         )
 
+    def _gone(self, owner: str, now_ns: int) -> bool:
+        """Whether nobody waits for this owner: it is not at work."""
+        rep = self.members.get(owner)
+        return rep is None or rep.state in ("offline", "away") or rep.paused_until_ns > now_ns
+
     def exhausted(self, lead: Lead) -> bool:
-        """Whether every member who is signed on has refused this lead or let it lie."""
+        """Whether every member who is signed on has refused this lead or let it lie.
+
+        One who dropped offline while the lead was here was not asked: it counts until ``back_by_ns``.
+        """
         if not lead.excluded:
             return False
         # Ends at the first one left to ask: on a large floor that is nearly at once.
         return not any(
-            rep.state != "offline" and rep.id not in lead.excluded for rep in self.members.values()
+            (rep.state != "offline" or self._back_soon(rep, lead)) and rep.id not in lead.excluded
+            for rep in self.members.values()
         )
+
+    def _back_soon(self, rep: Rep, lead: Lead) -> bool:
+        """Whether a rep who is offline dropped out a moment ago and would have been asked."""
+        return lead.received_ns < rep.since_ns and self.now_ns < back_by_ns(rep, self.flow)
 
     # -- members -------------------------------------------------------------------------------
 

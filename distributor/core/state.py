@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from distributor.core.deadlines import Deadlines
 from distributor.core.ledger import Ledger
-from distributor.core.pool import OWNER_HOLD_SECONDS, Pool
+from distributor.core.pool import OWNER_HOLD_SECONDS, Pool, back_by_ns
 from distributor.domain.faults import InvariantBroken
 from distributor.domain.floor import Floor, PoolPlan
 from distributor.domain.lead import Lead, LeadState
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from distributor.core.deadlines import TimerKind
+    from distributor.core.ledger import Held
 
 CLOSED_KEPT_NS = 60 * 1_000_000_000
 """How long a closed lead stays in memory for late events; after that the store is asked."""
@@ -28,7 +29,10 @@ MQTT_TARGET = "mqtt"
 
 
 class Head(Struct):
-    """Everything of the state but the leads: the head of a snapshot."""
+    """Everything of the state but the leads: the head of a snapshot.
+
+    ``closed``: since when a closed lead is kept in memory, where that is not when it was closed.
+    """
 
     floor: Floor
     reps: list[Rep]
@@ -41,6 +45,7 @@ class Head(Struct):
     epoch: int
     now_ns: int
     salt: str = ""
+    closed: dict[str, int] = {}
 
 
 class State:
@@ -58,12 +63,13 @@ class State:
         self.reps: dict[str, Rep] = {}
         self.pools: dict[str, Pool] = {}
         self.pools_of: dict[str, list[Pool]] = {}
-        self.ledger = Ledger()
+        self.ledger = Ledger(self._held)
         self.deadlines = Deadlines()
         self.memories: dict[tuple[str, str], bytes] = {}
         self.targets_down: dict[str, str] = {}
         self.deferred: dict[str, str] = {}
-        self.closed: deque[tuple[int, str]] = deque()
+        self.closed: OrderedDict[str, int] = OrderedDict()
+        self._forget_ns = 0
         self.desk: dict[str, None] = {}
 
     # -- leads ---------------------------------------------------------------------------------
@@ -89,8 +95,10 @@ class State:
             self._wait(lead)
         if lead.deadline_ns and (old is None or old.deadline_ns != lead.deadline_ns):
             self.deadlines.set(lead.deadline_ns, "lead", lead.key)
-        if lead.state == "closed" and (old is None or old.state != "closed"):
-            self.closed.append((self.now_ns, lead.key))
+        if lead.state == "closed":
+            self.closed.setdefault(lead.key, self.now_ns)
+        elif old is not None and old.state == "closed":
+            del self.closed[lead.key]
 
     def _wait(self, lead: Lead) -> None:
         pool = self.pool(lead.pool)
@@ -105,6 +113,13 @@ class State:
         self.ledger.enter(lead.state)
         self.deadlines.set(self.standard_due_ns(lead), "standard", lead.key)
 
+    def _held(self) -> Held:
+        """The open leads that are here, each counted where it is and not by what happened to it."""
+        waiting = 0
+        for pool in self.pools.values():
+            waiting += pool.waiting + len(pool.tests)
+        return waiting, len(self.desk), len(self.leads) - len(self.closed)
+
     def has_open(self, pair: tuple[str, str]) -> bool:
         """Whether a vendor's id is that of a lead that stays in memory (a closed one may be forgotten
         at any event)."""
@@ -113,13 +128,13 @@ class State:
 
     def forget_closed(self) -> None:
         """Drop closed leads that were kept long enough, and deadlines that mean nothing any more."""
-        while self.closed and self.closed[0][0] + CLOSED_KEPT_NS <= self.now_ns:
-            _, key = self.closed.popleft()
-            lead = self.leads.get(key)
-            if lead is not None and lead.state == "closed":
-                del self.leads[key]
+        while self._forget_ns <= self.now_ns:
+            key, at_ns = next(iter(self.closed.items()), ("", self.now_ns))
+            self._forget_ns = at_ns + CLOSED_KEPT_NS
+            if self._forget_ns <= self.now_ns:
+                del self.closed[key]
+                lead = self.leads.pop(key)
                 self.by_vendor.pop((lead.vendor, lead.vendor_id), None)
-
         self.deadlines.prune(self._stands)
 
     def next_due_ns(self) -> int | None:
@@ -154,6 +169,12 @@ class State:
         for lead in self.leads.values():
             self.deadlines.set(self.standard_due_ns(lead), "standard", lead.key)
             self.deadlines.set(self.call_due_ns(lead), "lead", lead.key)
+        for rep in self.reps.values():
+            self.deadlines.set(self.back_by_ns(rep), "rep", rep.id)
+
+    def back_by_ns(self, rep: Rep) -> int:
+        """Until when a rep who is offline counts as one who will be asked; 0 where none is waited for."""
+        return back_by_ns(rep, self.floor.flow) if rep.state == "offline" else 0
 
     # -- pools and reps ------------------------------------------------------------------------
 
@@ -257,13 +278,14 @@ class State:
                 epoch=self.epoch,
                 salt=self.salt,
                 now_ns=self.now_ns,
+                closed={k: at for k, at in self.closed.items() if at != self.leads[k].since_ns},
             )
         )
 
     def restore(self, head: bytes, leads: Iterable[Lead]) -> None:
         """Take a snapshot back: everything derived (pools, deadlines, indexes) is built anew.
 
-        Raises ``InvariantBroken`` when these are not the leads that the head counts.
+        Raises ``InvariantBroken`` when its leads are not those that its ledger counts.
         """
         was = msgspec.msgpack.decode(head, type=Head)
         self.now_ns, self.epoch, self.salt = was.now_ns, was.epoch, was.salt
@@ -278,25 +300,22 @@ class State:
         self.deferred = was.deferred
         for lead in leads:
             self._take_back(lead)
-        self.closed = deque(sorted(self.closed))
+        kept = {key: was.closed.get(key, self.leads[key].since_ns) for key in self.closed}
+        self.closed = OrderedDict(sorted(kept.items(), key=lambda item: (item[1], item[0])))
         for rep in self.reps.values():
             for due_ns in (
                 rep.offline_due_ns,
                 rep.free_from_ns,
                 rep.paused_until_ns,
                 rep.override_until_ns,
+                self.back_by_ns(rep),
             ):
                 self.deadlines.set(due_ns, "rep", rep.id)
         self.ledger.received = was.received
         self.ledger.counts = was.counts
-        self._check_open()
-
-    def _check_open(self) -> None:
-        found = Counter(lead.state for lead in self.leads.values())
-        for state, count in self.ledger.counts.items():
-            if state != "closed" and found[state] != count:
-                message = f"it counts {count} {state} leads and has {found[state]}"
-                raise InvariantBroken(message)
+        gaps = self.ledger.gaps(self.leads.values())
+        if gaps:
+            raise InvariantBroken("; ".join(gaps))
 
     def _take_back(self, lead: Lead) -> None:
         self.leads[lead.key] = lead
@@ -304,7 +323,7 @@ class State:
         if lead.state == "waiting":
             self._wait(lead)
         elif lead.state == "closed":
-            self.closed.append((lead.since_ns, lead.key))
+            self.closed[lead.key] = lead.since_ns
         elif lead.state == "exception":
             self.desk[lead.key] = None
         self.deadlines.set(lead.deadline_ns, "lead", lead.key)
@@ -319,5 +338,6 @@ def _same_place(old: Lead, new: Lead) -> bool:
         and old.pool == new.pool
         and old.quality == new.quality
         and old.clock_ns == new.clock_ns
-        and (not old.excluded and not old.prefers) == (not new.excluded and not new.prefers)
+        and old.excluded == new.excluded
+        and old.prefers == new.prefers
     )

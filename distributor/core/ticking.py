@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distributor.core.presence import Presence
     from distributor.domain.events import Ticked
     from distributor.domain.lead import Lead
+    from distributor.domain.rep import Rep
 
 
 class Ticking:
@@ -43,7 +44,7 @@ class Ticking:
             due_ns, kind, key = due
             if kind == "rep":
                 if key in state.reps:
-                    self._presence.due(state.reps[key], due_ns)
+                    self._rep(state.reps[key], due_ns)
             elif kind == "pool":
                 core.stir(key)
             elif key in state.leads:
@@ -55,6 +56,15 @@ class Ticking:
             wake_ns = policy.wake_ns()
             if wake_ns is not None and wake_ns <= core.now_ns:
                 core.stir(pool_id)
+
+    def _rep(self, rep: Rep, due_ns: int) -> None:
+        self._presence.due(rep, due_ns)
+        if due_ns != self._core.state.back_by_ns(rep):
+            return
+        # It did not come back: what only this rep had not refused goes to the desk.
+        for pool in self._core.state.pools_of.get(rep.id, ()):
+            for key in pool.restricted():
+                self._leases.hold_if_exhausted(self._core.state.leads[key])
 
     def _standard(self, lead: Lead, due_ns: int) -> None:
         """Nobody had reached the lead when its time was over."""
@@ -92,7 +102,7 @@ class Ticking:
             self._close_test(lead.key)
 
     def _close_test(self, key: str) -> None:
-        """A test lead that nobody touched has shown what it was sent for."""
+        """A test lead that nobody touched, or that all refused, has shown what it was sent for."""
         core = self._core
         lead = core.state.leads[key]
         core.emit(
@@ -117,13 +127,15 @@ class Ticking:
             self._leases.hold(lead, "working_limit", because)
 
     def place_tests(self) -> None:
-        """Test leads go to any ready rep at once: they take no slot and no turn."""
+        """Test leads go to any ready rep at once, once around: they take no slot and no turn."""
         core = self._core
         for pool in core.state.pools.values():
-            if not pool.tests or not pool.receiving:
-                continue
-            rep = pool.receiving[min(pool.receiving)]
-            for key in list(pool.tests):
+            for key in list(pool.tests) if pool.tests else ():
                 lead = core.state.leads[key]
-                ask = Lease(lead.key, rep.id, "test", f"a test lead, shown to {rep.id}")
-                self._matching.commit_assignment(pool, lead, rep, ask, policy_name="test")
+                left = [rep_id for rep_id in pool.receiving if rep_id not in lead.excluded]
+                if left:
+                    rep = pool.receiving[min(left)]
+                    ask = Lease(lead.key, rep.id, "test", f"a test lead, shown to {rep.id}")
+                    self._matching.commit_assignment(pool, lead, rep, ask, policy_name="test")
+                elif pool.exhausted(lead):
+                    self._close_test(key)

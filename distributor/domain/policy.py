@@ -3,7 +3,9 @@
 A policy is a deterministic object for ONE pool: no I/O, no clock, no random source (``PoolView.draw``
 is a seeded one). The core tells it facts, then calls ``next_intent`` again and again until it answers
 None. An intent is a request: the core checks it against its own state, commits it, and reports the
-outcome as further facts before it asks again. A refused intent raises ``PolicyMisbehaved``.
+outcome as further facts before it asks again. An impossible ``Lease`` or ``Defer`` raises
+``PolicyMisbehaved``. An impossible ``Recall`` changes nothing, for the lead may have gone on meanwhile;
+who asks for it again in the same pass has gone astray.
 
 Recovery never asks a policy. What a policy remembers travels as bytes inside ``MemoryRecorded``
 decisions: after every event the core collects ``changed_memory`` and records it; after a restart it
@@ -47,7 +49,11 @@ class Lease(Struct, frozen=True, gc=False):
 
 
 class Recall(Struct, frozen=True, gc=False):
-    """Ask: take this uncontacted lead back from its rep. It waits in the pool again at once."""
+    """Ask: take this uncontacted lead back from its rep. It waits in the pool again at once.
+
+    Refused, and nothing changes, where the lead is not leased to that rep (any more) or is being
+    called: ``attempted_ns`` or ``claimed_ns`` is set, or its state is not ``assigned``.
+    """
 
     lead_key: str
     rep: str
@@ -106,7 +112,8 @@ class PoolView(Protocol):
         ...
 
     def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
-        """The first ``limit`` waiting leads in value order, whoever may take them."""
+        """In value order, the first ``limit`` waiting leads that anybody may take; and among them the
+        first of those that only some may take, as far as a receiving member is one of them."""
         ...
 
     def oldest(self, limit: int) -> Iterator[Lead]:

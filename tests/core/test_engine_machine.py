@@ -21,8 +21,15 @@ from msgspec.structs import replace
 from distributor.core.engine import Engine
 from distributor.core.state import State
 from distributor.domain.decisions import Assigned, AssignmentEnded, Decision
-from distributor.domain.events import FloorChanged, SupervisorActed, TargetChanged, Ticked
+from distributor.domain.events import (
+    DeliveryFailed,
+    FloorChanged,
+    SupervisorActed,
+    TargetChanged,
+    Ticked,
+)
 from distributor.domain.floor import Floor, PoolPlan, RepPlan
+from distributor.domain.lead import Lead
 from tests.core.floors import BEGIN, FACTORIES, SECOND, Scene
 
 REPS = ("ana", "ben", "cy")
@@ -45,6 +52,7 @@ def picture(state: State) -> dict[str, Any]:
         "down": sorted(state.targets_down),
         "desk": sorted(state.desk),
         "deferred": state.deferred,
+        "closed": dict(state.closed),
         "picks": {key: pool.picks for key, pool in state.pools.items() if pool.waiting},
         "next deadline": state.next_due_ns(),
     }
@@ -68,6 +76,7 @@ class EngineMachine(RuleBasedStateMachine):
         )
         self.names = 0
         self.live: dict[str, str] = {}
+        self.closed: dict[str, Lead] = {}
         self.scene.ready(*REPS)
 
     def _watch(self, decisions: list[Decision]) -> None:
@@ -116,6 +125,25 @@ class EngineMachine(RuleBasedStateMachine):
         if type_ == "status":
             fields |= {"status": status, "callback_ns": self.scene.now_ns + 300 * SECOND}
         self._watch(self.scene.report(type_, key, **fields))
+
+    @precondition(lambda self: self.closed)
+    @rule(
+        data=st.data(),
+        type_=st.sampled_from(["contacted", "call_ended", "status", "status"]),
+        status=st.sampled_from(STATUSES),
+    )
+    def late(self, data: Any, type_: str, status: str) -> None:
+        """An event for a lead that was closed, which the store knows though memory may not."""
+        key = data.draw(st.sampled_from(sorted(self.closed)))
+        known = self.scene.engine.state.leads.get(key, self.closed[key])
+        fields = {"status": status} if type_ == "status" else {}
+        self._watch(self.scene.report(type_, key, recalled=known, **fields))
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), hold=st.sampled_from([False, False, True]))
+    def undeliverable(self, data: Any, hold: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.live.values())))
+        self._do(DeliveryFailed(name, "the dialer refused it", hold=hold))
 
     @rule(seconds=st.sampled_from([0.1, 3, 15, 70, 400, 3_700]))
     def passes(self, seconds: float) -> None:
@@ -178,6 +206,17 @@ class EngineMachine(RuleBasedStateMachine):
                 force=force,
             )
         )
+
+    @invariant()
+    def closed_leads_are_remembered(self) -> None:
+        """As the store does: their last records, however long memory keeps them."""
+        if not hasattr(self, "scene"):
+            return
+        for key, lead in self.scene.engine.state.leads.items():
+            if lead.state == "closed":
+                self.closed[key] = lead
+            else:
+                self.closed.pop(key, None)
 
     @invariant()
     def the_ledger_balances(self) -> None:

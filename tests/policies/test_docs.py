@@ -31,6 +31,7 @@ def test_the_worked_example_passes_the_suite_and_its_own_test() -> None:
 def test_the_worked_example_does_what_the_page_says() -> None:
     floor = MiniFloor(example()["Sparing"], 2)
     floor.presence("rep0", "ready")
+    floor.presence("rep1", "busy")
     floor.lead("A")
     floor.end("A", "rejected", blame=True, excluded=True)
     floor.presence("rep1", "ready")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distributor.domain.floor import FlowPlan
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Lease
-from distributor.domain.rep import Flow, Rep
+from distributor.domain.rep import Flow, Rep, RepState
 from policies.fair import Fair
 from policies.least_loaded import LeastLoaded
 from policies.longest_idle import LongestIdle
@@ -103,7 +103,7 @@ def test_the_first_back_after_an_empty_floor_does_not_fall_behind_the_clamp() ->
     desk.presence("rep0", "ready")
     before = desk.counts
     desk.give(20)
-    assert desk.counts["rep1"] - before["rep1"] == 10
+    assert abs(desk.counts["rep1"] - before["rep1"] - 10) <= 1
 
 
 def test_a_new_member_starts_with_the_others() -> None:
@@ -132,17 +132,59 @@ def test_a_failed_delivery_gives_the_turn_back() -> None:
     assert desk.counts == {"rep0": 2, "rep1": 2}
 
 
-def test_refunds_are_capped_below_the_pool() -> None:
+def test_what_a_rep_is_owed_is_capped_and_paid_back_one_lead_at_a_time() -> None:
     desk = Desk(Fair, reps=2)
-    policy = desk.policy
-    assert isinstance(policy, Fair)
-    lead, rep = Lead("L", "v", "L", "mini", "assigned", 0, 0), desk.rep(0)
-    for _ in range(50):
-        policy.lease_ended(lead, rep, "delivery_failed", blame=False, now_ns=desk.now_ns)
-    desk.give(20)
-    assert desk.counts["rep0"] - desk.counts["rep1"] <= 50
-    memory = dict(desk.memory)
-    assert msgspec.msgpack.decode(memory["rep0"])[0] >= -3.0
+    desk.give(16)
+    for lead in [lead for lead in desk.pool.leads.values() if lead.rep == "rep0"]:
+        desk.pool.leads[lead.key] = msgspec.structs.replace(lead, excluded=("rep1",))
+        desk.end(lead.key, "delivery_failed", blame=False, excluded=True)
+    got = "".join(desk.give()[-1] for _ in range(12))
+    assert got.count("0") in (7, 8), got
+    assert "000" not in got, got
+
+
+@pytest.mark.parametrize("absence", ["busy", "wrap_up", "away"])
+@pytest.mark.parametrize("leads", [4, 300])
+def test_a_rep_who_was_not_free_for_long_gets_a_few_leads_back_at_most(
+    absence: RepState, leads: int
+) -> None:
+    """And not one after the other; and it holds nobody else back who comes back."""
+    desk = Desk(Fair, reps=4)
+    desk.presence("rep2", absence)
+    desk.presence("rep3", "away")
+    desk.give(leads)
+    desk.presence("rep2", "ready")
+    desk.presence("rep3", "ready")
+    got = "".join(desk.give()[-1] for _ in range(40))
+    owed = 0 if absence == "away" else min(leads / 2, 3)
+    assert 9 <= got.count("3") <= 11, got
+    assert abs(got.count("2") - 10 - owed * 0.75) <= 1, got
+    assert "222" not in got, got
+    assert "33" not in got, got
+
+
+def test_a_call_of_some_minutes_costs_no_turn() -> None:
+    desk = Desk(Fair, reps=3)
+    for _ in range(10):
+        desk.presence("rep1", "busy")
+        desk.give(4)
+        desk.presence("rep1", "ready")
+        desk.give(4)
+    assert max(desk.counts.values()) - min(desk.counts.values()) <= 3, desk.counts
+
+
+def test_an_override_after_the_lead_does_not_change_what_is_given_back() -> None:
+    desk = Desk(Fair, reps=2)
+    rep = desk.rep(0)
+    desk.give()
+    rep.override = 0.1
+    desk.changed(rep)
+    desk.end("L00001", "delivery_failed", blame=False, excluded=True)
+    rep.override = None
+    desk.changed(rep)
+    got = "".join(desk.give()[-1] for _ in range(20))
+    assert 9 <= got.count("0") <= 11, got
+    assert "000" not in got
 
 
 def test_a_test_lead_takes_no_turn() -> None:
@@ -297,3 +339,35 @@ def _timed(policy: Fair, pool: _Wide) -> float:
         assert isinstance(lease, Lease)
         policy.leased(pool.only, pool.reps[lease.rep], pool.now_ns)
     return spent / rounds
+
+
+@pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_an_override_is_a_share_of_the_leads_where_weights_do_not_count(
+    policy: type[PushPolicy], share: float
+) -> None:
+    desk = Desk(policy, reps=2)
+    desk.give(2)
+    desk.rep(0).override = share
+    desk.changed(desk.rep(0))
+    before = desk.counts["rep0"]
+    desk.give(400)
+    got = desk.counts["rep0"] - before
+    # of two equals the slowed one gets the less the less it is asked, never more than its share
+    assert share * 400 * 0.4 <= got <= share * 400 * 1.2, got
+
+
+@pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])
+def test_a_lead_is_not_stuck_beside_a_rep_with_an_override(policy: type[PushPolicy]) -> None:
+    """Asked anew each minute: of 20 leads that wait for the only rep, all are given in time."""
+    desk = Desk(policy, reps=1)
+    desk.rep(0).override = 0.3
+    desk.changed(desk.rep(0))
+    for number in range(20):
+        desk.lead(f"L{number}")
+    at_once = desk.counts["rep0"]
+    assert at_once < 20
+    desk.advance(1_800.0)
+    assert desk.counts["rep0"] == 20
+    assert desk.policy.wake_ns() is None
+    assert not desk.problems

@@ -1,0 +1,103 @@
+"""A ``PoolView`` in memory, for tests of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from distributor.domain.curve import worth
+from distributor.domain.draws import draw
+from distributor.domain.floor import FlowPlan, PoolPlan
+from distributor.domain.ids import NANOSECONDS
+from distributor.domain.lead import Lead
+from distributor.domain.rep import Rep
+
+START_NS: Final = 1_790_000_000 * NANOSECONDS
+OWNER_HOLD_SECONDS: Final = 30.0
+
+
+class MiniPool:
+    """A ``PoolView`` over plain dictionaries. Tests write to ``reps`` and ``leads`` directly."""
+
+    def __init__(self, flow: FlowPlan | None = None, seed: int = 1) -> None:
+        self.plan = PoolPlan(id="mini")
+        self.flow = flow or FlowPlan()
+        self.reps: dict[str, Rep] = {}
+        self.leads: dict[str, Lead] = {}
+        self.now_ns = START_NS
+        self._seed = seed
+
+    @property
+    def members(self) -> dict[str, Rep]:
+        return self.reps
+
+    @property
+    def receiving(self) -> dict[str, Rep]:
+        return {rep.id: rep for rep in self.reps.values() if self._receives(rep)}
+
+    @property
+    def available(self) -> dict[str, Rep]:
+        return {rep.id: rep for rep in self.receiving.values() if len(rep.open) < rep.window}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting())
+
+    def lead(self, key: str) -> Lead | None:
+        return self.leads.get(key)
+
+    def best(self, now_ns: int) -> Lead | None:
+        receiving = self.receiving.values()
+        for lead in self.in_order(now_ns, len(self.leads)):
+            if any(self.may_take(rep, lead) for rep in receiving):
+                return lead
+        return None
+
+    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
+        ordered = sorted(self._waiting(), key=lambda lead: -self.order_index(lead, now_ns))
+        return islice(iter(ordered), limit)
+
+    def oldest(self, limit: int) -> Iterator[Lead]:
+        return islice(iter(sorted(self._waiting(), key=lambda lead: lead.clock_ns)), limit)
+
+    def may_take(self, rep: Rep, lead: Lead) -> bool:
+        return rep.id not in lead.excluded and not self.held_for_other(rep, lead)
+
+    def held_for_other(self, rep: Rep, lead: Lead) -> bool:
+        """Whether the lead still waits for its owner, who is another rep and at work."""
+        owner = self.reps.get(lead.prefers)
+        if owner is None or lead.prefers in (rep.id, *lead.excluded):
+            return False
+        at_work = owner.state not in ("offline", "away") and owner.paused_until_ns <= self.now_ns
+        return at_work and self.now_ns < self.hold_ends_ns(lead)
+
+    def hold_ends_ns(self, lead: Lead) -> int:
+        """When a lead stops to wait for its owner."""
+        return lead.since_ns + self.span_ns(OWNER_HOLD_SECONDS)
+
+    def order_index(self, lead: Lead, now_ns: int) -> float:
+        age = self.age_seconds(lead, now_ns)
+        return lead.quality * (worth(age + 10.0) - worth(age + 70.0))
+
+    def age_seconds(self, lead: Lead, now_ns: int) -> float:
+        return self.seconds(lead.clock_ns, now_ns)
+
+    def seconds(self, since_ns: int, now_ns: int) -> float:
+        return self.flow.floor_seconds(now_ns - since_ns)
+
+    def span_ns(self, seconds: float) -> int:
+        return self.flow.span_ns(seconds)
+
+    def draw(self, *parts: int) -> float:
+        return draw(self._seed, *parts)
+
+    def waiting_for_owners(self) -> list[Lead]:
+        """The leads that wait and have an owner."""
+        return [lead for lead in self._waiting() if lead.prefers]
+
+    def _waiting(self) -> list[Lead]:
+        return [lead for lead in self.leads.values() if lead.state == "waiting"]
+
+    def _receives(self, rep: Rep) -> bool:
+        return rep.state == "ready" and rep.paused_until_ns <= self.now_ns

@@ -1,0 +1,117 @@
+"""The small floor of the suite tells a policy what the core tells it, fact for fact."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from policies.longest_idle import LongestIdle
+from policies.miniature import MiniFloor
+from tests.core.floors import BEGIN, FACTORIES, SECOND, Scene
+
+Step = tuple[str, str]
+
+
+class Hears(LongestIdle):
+    """Notes what it is told."""
+
+    heard: ClassVar[list[tuple[Any, ...]]] = []
+
+    def lead_waiting(self, lead: Any, now_ns: int) -> None:
+        self.heard.append(("waits", lead.vendor_id, lead.excluded))
+
+    def leased(self, lead: Any, rep: Any, now_ns: int) -> None:
+        self.heard.append(("leased", lead.vendor_id, rep.id))
+        super().leased(lead, rep, now_ns)
+
+    def lease_ended(self, lead: Any, rep: Any, cause: Any, *, blame: bool, now_ns: int) -> None:
+        self.heard.append(("ended", lead.vendor_id, rep.id, cause, blame))
+        super().lease_ended(lead, rep, cause, blame=blame, now_ns=now_ns)
+
+    def contacted(self, lead: Any, rep: Any, at_ns: int, *, counted: bool, now_ns: int) -> None:
+        state = (lead.state, bool(lead.attempted_ns), bool(lead.claimed_ns))
+        self.heard.append(("contacted", lead.vendor_id, rep.id, counted, *state))
+
+    def work_ended(self, lead: Any, rep: Any, cause: Any, at_ns: int, now_ns: int) -> None:
+        self.heard.append(("left", lead.vendor_id, rep.id, cause))
+        super().work_ended(lead, rep, cause, at_ns, now_ns)
+
+
+def _in_the_core(steps: list[Step]) -> None:
+    scene = Scene(["rep0", "rep1"], policy="hears", window=2)
+    for what, which in steps:
+        if what in ("ready", "busy", "away", "offline"):
+            scene.ready(which, state=what)
+        elif what == "lead":
+            scene.lead(which)
+        elif what == "wait":
+            scene.at((scene.now_ns - BEGIN) / SECOND + float(which))
+        elif what == "claim":
+            scene.report("contacted", scene.key(which), evidence="claimed")
+        elif what == "working":
+            scene.report("status", scene.key(which), status="working", evidence="claimed")
+        elif what in ("lost", "late"):
+            scene.report("status", scene.key(which), status="lost")
+        else:
+            scene.report(what, scene.key(which))
+
+
+def _in_miniature(steps: list[Step]) -> None:
+    floor = MiniFloor(Hears, 2, window=2)
+    for what, which in steps:
+        if what in ("ready", "busy", "away", "offline"):
+            floor.presence(which, what)  # type: ignore[arg-type]
+        elif what == "lead":
+            floor.lead(which)
+        elif what == "wait":
+            floor.advance(float(which))
+        elif what == "attempted":
+            floor.attempt(which)
+        elif what == "contacted":
+            floor.contact(which)
+        elif what == "lost":
+            floor.finish(which, cause="status")
+        elif what == "rejected":
+            floor.end(which, "rejected")
+        else:
+            getattr(floor, what)(which)
+    assert floor.problems == []
+
+
+LIVES: dict[str, list[Step]] = {
+    "a call": [("lead", "A"), ("attempted", "A"), ("contacted", "A"), ("lost", "A")],
+    "a call without a dial": [("lead", "A"), ("contacted", "A"), ("lost", "A")],
+    "a claim, then a call": [("lead", "A"), ("claim", "A"), ("contacted", "A"), ("lost", "A")],
+    "a dial, then a claim": [("lead", "A"), ("attempted", "A"), ("claim", "A"), ("lost", "A")],
+    "a claim that nothing follows": [("lead", "A"), ("claim", "A"), ("wait", "2000")],
+    "a dial that nothing follows": [("lead", "A"), ("attempted", "A"), ("wait", "700")],
+    "silence": [("lead", "A"), ("wait", "700")],
+    "silence all around": [("lead", "A"), ("wait", "1300")],
+    "said to be in work": [("lead", "A"), ("working", "A"), ("lost", "A")],
+    "refused by all": [("lead", "A"), ("rejected", "A"), ("rejected", "A"), ("lead", "B")],
+    "refused after a dial": [("lead", "A"), ("attempted", "A"), ("rejected", "A")],
+    "a break": [("lead", "A"), ("away", "rep0"), ("ready", "rep0")],
+    "a break while it rings": [("lead", "A"), ("attempted", "A"), ("away", "rep0")],
+    "signed off while it rings": [("lead", "A"), ("attempted", "A"), ("offline", "rep0")],
+    "a break after a claim": [("lead", "A"), ("claim", "A"), ("away", "rep0")],
+    "an agent who says when the call is over": [
+        *[("lead", "A"), ("contacted", "A"), ("busy", "rep0"), ("wait", "60")],
+        *[("ready", "rep0"), ("late", "A")],
+    ],
+}
+
+
+@pytest.mark.parametrize("life", LIVES.values(), ids=list(LIVES))
+def test_the_small_floor_tells_what_the_core_tells(
+    life: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FACTORIES, "hears", Hears)
+    steps = [("ready", "rep0"), ("ready", "rep1"), *life]
+    told = []
+    for play in (_in_the_core, _in_miniature):
+        Hears.heard = []
+        play(steps)
+        told.append(Hears.heard)
+    assert told[0] == told[1]
+    assert ("leased", "A", "rep0") in told[0]
