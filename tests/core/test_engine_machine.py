@@ -272,7 +272,6 @@ def test_any_order_of_events_keeps_what_must_hold(machine: type[EngineMachine]) 
         settings=settings(
             max_examples=50,
             stateful_step_count=50,
-            deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),

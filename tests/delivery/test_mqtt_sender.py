@@ -425,6 +425,4 @@ def test_the_order_of_each_lead_survives_refusals_and_lost_connections(
             await self.sender.stop(0.0)
             await self.task
 
-    run_state_machine_as_test(
-        Machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
-    )
+    run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=30))
