@@ -19,6 +19,7 @@ from distributor.cli import main
 from distributor.demo.broker import ENVIRONMENT
 from distributor.demo.summary import Summary
 from tests.brokers import Mosquitto
+from tests.real import need_data
 
 LIMIT_SECONDS = 45
 BANK = "traces/anonbank_1999-02-01_14.trace.csv.gz"
@@ -157,15 +158,6 @@ def test_a_trace_that_is_not_there_is_an_error_of_one_line(capsys):
     assert error.count("\n") == 1
 
 
-def _bank():
-    """The bank's recording beside the project, or a reason to skip."""
-    root = Path(os.environ.get("DISTRIBUTOR_DATA", Path(__file__).parents[3] / "shared/data"))
-    path = root / BANK
-    if not path.is_file():
-        pytest.skip(f"{path} not found; DISTRIBUTOR_DATA names the folder of recordings")
-    return path
-
-
 def _two_hours(path, start):
     """The recording from ``start``, with the reps who are there by then coming at its beginning."""
     end = start + timedelta(hours=2)
@@ -191,7 +183,7 @@ def _two_hours(path, start):
 @pytest.mark.real
 def test_two_recorded_hours_through_a_real_broker_lose_nothing(tmp_path):
     """Every lead of the recording is accounted for; none is with two reps at once."""
-    text = _two_hours(_bank(), datetime(1999, 2, 1, 12))
+    text = _two_hours(need_data(BANK), datetime(1999, 2, 1, 12))
     path = tmp_path / "two-hours.csv"
     path.write_text(text)
     arrivals = text.count(",lead_in,")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,11 +20,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-import pytest
-
 from distributor.domain.events import Started
 from distributor.store.reader import StoreReader
 from tests.brokers import find_mosquitto, free_port
+from tests.real import need_program
 
 TAG, SALT = "7Q2M", "XHD"
 """How lead keys begin and end in the pages."""
@@ -47,8 +45,8 @@ class Reader:
         self.environment = os.environ | {"PATH": self._path, "PYTHONPATH": str(_ROOT)}
 
     def __enter__(self) -> Self:
-        for tool in ("curl", "mosquitto_pub"):
-            _need(tool, self._path)
+        need_program("curl", path=self._path)
+        need_program("mosquitto_pub", "mosquitto-clients", self._path)
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -94,7 +92,8 @@ class Reader:
                 path.write_text(self.ports(path.read_text()))
 
     def ports(self, text: str) -> str:
-        return text.replace("8080", str(self.http)).replace("1883", str(self.broker))
+        real = {"8080": str(self.http), "1883": str(self.broker)}
+        return re.sub("8080|1883", lambda found: real[found[0]], text)
 
     def get(self, path: str) -> str:
         url = f"http://127.0.0.1:{self.http}{path}"
@@ -178,15 +177,6 @@ class Reader:
 
 
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-def _need(tool: str, path: str) -> None:
-    """Skip where a reader's tool is missing (fail where real parts must be there)."""
-    if shutil.which(tool, path=path) is None:
-        message = f"{tool} is not installed"
-        if os.environ.get("DISTRIBUTOR_REQUIRE_REAL") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 def _shims(folder: Path) -> Path:

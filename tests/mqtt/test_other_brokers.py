@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from distributor.mqtt import ConnectionLost, TlsFiles
 from distributor.mqtt.connection import Connection
 from tests.brokers import Mosquitto, free_port
 from tests.mqtt.peers import WAIT_SECONDS, make_link, peer, publish_many, until
+from tests.real import need_module, need_program
 
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
 CONNACK_311 = b"\x20\x02\x00\x00"
@@ -205,7 +205,7 @@ async def test_a_refused_subscription_is_a_clear_error() -> None:
 
 
 async def test_an_embedded_311_broker_carries_messages() -> None:
-    amqtt = pytest.importorskip("amqtt.broker")
+    amqtt = need_module("amqtt.broker")
     port = free_port()
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
@@ -231,9 +231,7 @@ async def test_over_tls_nothing_is_lost_between_pause_and_resume(
 ) -> None:
     """The TLS layer holds bytes that the event loop does not know of."""
     monkeypatch.setattr("distributor.mqtt.buffered._CHUNK_BYTES", chunk)
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
+    openssl = need_program("openssl")
     subprocess.run(
         [
             *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),

@@ -9,14 +9,12 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import pytest
-
 import distributor
+from tests.real import need_program
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
-MAKE = shutil.which("make")
 
 
 def wanted() -> set[str]:
@@ -60,7 +58,17 @@ def test_every_dependency_has_a_line_of_reasons() -> None:
     assert [name for name in sorted(wanted()) if f"`{name}`" not in reasons] == []
 
 
-@pytest.mark.skipif(MAKE is None, reason="make is not installed")
+def test_the_ci_installs_every_program_that_a_test_needs() -> None:
+    """Else the test would be skipped or, with real parts required, fail there."""
+    installed = (ROOT / ".ci" / "run").read_text().split()
+    needed = re.compile(r'need_program\("([a-z_]+)"(?:, "([a-z-]+)")?')
+    asked = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        asked |= {package or name for name, package in needed.findall(path.read_text())}
+    assert len(asked) > 4
+    assert asked <= set(installed)
+
+
 def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -68,9 +76,8 @@ def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> No
     broken = tmp_path / "broken-python"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    assert MAKE is not None
     done = subprocess.run(
-        [MAKE, "demo", f"PYTHON={broken}"],
+        [need_program("make"), "demo", f"PYTHON={broken}"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
