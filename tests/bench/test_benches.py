@@ -139,7 +139,6 @@ def test_the_judgement_notices_what_the_store_does_not_have() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(120)
 def test_a_killed_daemon_loses_nothing_that_was_acknowledged(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

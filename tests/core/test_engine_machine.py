@@ -264,7 +264,6 @@ class IdleMachine(EngineMachine):
     policy = "longest_idle"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("machine", [EngineMachine, LeaseMachine, IdleMachine])
 def test_any_order_of_events_keeps_what_must_hold(machine: type[EngineMachine]) -> None:
     run_state_machine_as_test(

@@ -21,7 +21,7 @@ from distributor.demo.summary import Summary
 from tests.brokers import Mosquitto
 from tests.real import need_data
 
-LIMIT_SECONDS = 45
+LIMIT_SECONDS = 150
 BANK = "traces/anonbank_1999-02-01_14.trace.csv.gz"
 
 
