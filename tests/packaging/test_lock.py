@@ -9,6 +9,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import distributor
 from tests.real import need_program
 
@@ -86,3 +88,38 @@ def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> No
     )
     assert done.returncode != 0
     assert "apt-get install python3-venv" in done.stderr
+
+
+def made(folder: Path, **codes: int) -> subprocess.CompletedProcess[str]:
+    """``make test`` with tools that do nothing but say their arguments and end with these codes."""
+    bin_ = folder / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("python", "ruff", "mypy", "lint-imports"):
+        tool = bin_ / name
+        tool.write_text(f'#!/bin/sh\necho {name} "$@"\nexit {codes.get(name, 0)}\n')
+        tool.chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+    return subprocess.run(
+        [need_program("make"), "test", "ARGS=tests/core -k 'one or two'"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_make_test_runs_every_check_and_the_tests_with_their_arguments(tmp_path: Path) -> None:
+    done = made(tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "python -m pytest tests/core -k one or two" in said
+    assert {"ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo"} <= set(said)
+
+
+@pytest.mark.parametrize("tool", ["ruff", "mypy", "lint-imports", "python"])
+def test_make_test_fails_where_a_check_or_a_test_fails(tmp_path: Path, tool: str) -> None:
+    done = made(tmp_path, **{tool: 1})
+    assert done.returncode != 0
