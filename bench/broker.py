@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from distributor.errors import Unavailable
+
 _START_SECONDS = 10.0
 
 RECOMMENDED = """\
@@ -49,7 +51,7 @@ def free_port() -> int:
         if port not in _given_out:
             _given_out.add(port)
             return port
-    raise RuntimeError(f"no free port between {_FIRST_PORT} and {end}")
+    raise Unavailable(f"no free port between {_FIRST_PORT} and {end}")
 
 
 def _outgoing_from() -> int:
@@ -111,7 +113,7 @@ class Mosquitto:
     def start(self) -> None:
         """Start and return once the port answers."""
         if self._binary is None:
-            raise RuntimeError("mosquitto is not installed (Debian package: mosquitto)")
+            raise Unavailable("mosquitto is not installed (Debian package: mosquitto)")
         self._config_path.write_text(self.config)
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -124,7 +126,7 @@ class Mosquitto:
             except OSError:
                 if not self.running or time.monotonic() > deadline:
                     log_text = (self.folder / "mosquitto.log").read_text()
-                    raise RuntimeError(f"mosquitto does not start: {log_text}") from None
+                    raise Unavailable(f"mosquitto does not start: {log_text}") from None
                 time.sleep(0.01)
             else:
                 return
