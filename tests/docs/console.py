@@ -1,8 +1,8 @@
 """Runs the console blocks of a page as a reader would, and compares what they print.
 
 The page's ports and the letters that begin its lead keys are replaced by the real ones. In what a page
-shows, ``...`` stands for anything, and a time for any time. ``distributor run`` and ``mosquitto`` stay in
-the background until the page is done.
+shows, ``...`` stands for anything, and a time for any time. ``distributor run``, ``mosquitto`` and
+``mosquitto_sub`` stay in the background until the page is done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.real import need_program
 TAG, SALT = "7Q2M", "XHD"
 """How lead keys begin and end in the pages."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 
 
 class Reader:
@@ -53,7 +53,7 @@ class Reader:
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
-            process.wait(timeout=15)
+            process.wait(timeout=_PATIENCE_SECONDS)
 
     def type(self, block: str) -> None:
         """Run a block; fails where a command fails or prints something else."""
@@ -66,7 +66,7 @@ class Reader:
             self.folder = (self.folder / command[3:]).resolve()
             return ""
         typed = self._real(command)
-        if re.match(r"distributor run|mosquitto -c", command):
+        if re.match(r"distributor run|mosquitto -c|mosquitto_sub ", command):
             self._start(typed)
             return ""
         found = subprocess.run(
@@ -75,7 +75,7 @@ class Reader:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=_PATIENCE_SECONDS,
             check=False,
         )
         printed = self._as_in_the_page(found.stdout)
@@ -97,7 +97,7 @@ class Reader:
 
     def get(self, path: str) -> str:
         url = f"http://127.0.0.1:{self.http}{path}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer:
             return str(answer.read().decode())
 
     def eventually(self, path: str, wanted: str) -> None:
@@ -116,7 +116,7 @@ class Reader:
             tag, salt = self._marks(self.store)
             command = re.sub(rf"{TAG}(\w{{10}}){SALT}", rf"{tag}\g<1>{salt}", command)
         typed = self.ports(command)
-        return re.sub(r"^mosquitto_pub ", f"mosquitto_pub -p {self.broker} ", typed)
+        return re.sub(r"^(mosquitto_[ps]ub) ", rf"\1 -p {self.broker} ", typed)
 
     def _as_in_the_page(self, text: str) -> str:
         if self.store is None:
@@ -135,6 +135,10 @@ class Reader:
         words = shlex.split(typed)
         if words[0] == "mosquitto":
             words[0] = find_mosquitto()
+        elif words[0] == "mosquitto_sub":
+            words[0] = need_program("mosquitto_sub", "mosquitto-clients", self._path)
+            # It does not say when it is subscribed: a first one ends then, and leaves its session.
+            subprocess.run([*words, "-E"], check=True, timeout=_PATIENCE_SECONDS)
         log = self.folder / f"{Path(words[0]).name}.log"
         self._logs.append(log)
         with log.open("wb") as out:
@@ -151,8 +155,17 @@ class Reader:
         if words[0] == "distributor":
             self._wait_ready()
             self.store = self.folder / "data" / "distributor.db"
-        else:
+        elif words[0].endswith("mosquitto"):
             self._wait_port(self.broker)
+
+    def first_heard(self) -> str:
+        """The first line that ``mosquitto_sub`` printed, awaited."""
+        log = self.folder / "mosquitto_sub.log"
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while "\n" not in (text := log.read_text()):
+            assert time.monotonic() < deadline, self._log()
+            time.sleep(0.02)
+        return self._as_in_the_page(text.splitlines()[0])
 
     def _wait_ready(self) -> None:
         self._wait(lambda: self.get("/readyz"))
