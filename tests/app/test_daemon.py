@@ -416,7 +416,7 @@ async def test_events_about_nobody_are_dead_letters_kept_counted_and_published_o
     no_rep = b'{"event_id": "2", "type": "agent_state", "rep": "zed", "state": "ready"}'
 
     intake.on_message("leads/dialer/event", b"[" + no_lead + b"," + no_rep + b"]", "token")
-    await asyncio.wait_for(acked.wait(), 10)
+    await asyncio.wait_for(acked.wait(), 60)
 
     with contextlib.closing(daemon.reader()) as reader:
         kept = [letter["payload_base64"] for letter in reader.dead_letters()]

@@ -209,7 +209,7 @@ async def test_a_delayed_message_leaves_by_itself_when_its_time_comes(
     fill(message(1))
     async with running(sender):
         link.answer(0x87)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(link.sent) < 2:
                 await asyncio.sleep(0.005)
 

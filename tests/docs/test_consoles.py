@@ -102,7 +102,8 @@ def test_the_request_with_a_token_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         reader.environment["DIALER_TOKEN"] = "the dialer's secret, which is a long one"
         (tmp_path / "tokens").mkdir()
-        (tmp_path / "tokens" / "acme").write_text("the vendor's secret, which is a long one")
+        for name in re.findall(r'token_file = "tokens/(\w+)"', config.text):
+            (tmp_path / "tokens" / name).write_text(f"the secret of {name}, which is a long one")
         (tmp_path / "lead.json").write_text('{"id": "1001", "phone": "(212) 555-0187"}')
         here = f'host = "127.0.0.1"\nport = {reader.http}'
         (tmp_path / "distributor.toml").write_text(config.text.replace('host = "0.0.0.0"', here))

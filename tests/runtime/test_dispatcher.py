@@ -331,7 +331,7 @@ async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlem
         loop.submit(PresenceReported("ana", "ready", "rep:ana", event_id=f"p{number}"))
     failed = DeliveryFailed("T3ST1-1", "refused", hold=True)
 
-    await asyncio.wait_for(loop.submit(failed, settlement=Settlement(7, "dead")), 5)
+    await asyncio.wait_for(loop.submit(failed, settlement=Settlement(7, "dead")), 60)
 
     for batch in loop.journal.batches[batches:]:
         events = [entry.event for entry in batch.entries]
@@ -341,13 +341,13 @@ async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlem
 
 async def test_the_last_round_takes_all_that_is_queued(loop):
     loop.dispatcher.stop()
-    await asyncio.wait_for(asyncio.wait({loop.task}), 5)
+    await asyncio.wait_for(asyncio.wait({loop.task}), 60)
     count = len(loop.journal.entries)
     for number in range(2 * BATCH_EVENTS):
         failed = DeliveryFailed(f"T3ST{number}-1", "refused", hold=True)
         loop.submit(failed, settlement=Settlement(number, "dead"))
 
-    await asyncio.wait_for(loop.dispatcher.round(), 5)
+    await asyncio.wait_for(loop.dispatcher.round(), 60)
 
     assert len(loop.journal.entries) == count + 2 * BATCH_EVENTS
 
@@ -633,7 +633,7 @@ async def test_the_dead_letters_of_refused_events_are_kept_like_any_other(loop: 
         asked.append([answer.outcome for answer in answers])
         return [letter]
 
-    await asyncio.wait_for(loop.submit(stranger, letters=letters), 5)
+    await asyncio.wait_for(loop.submit(stranger, letters=letters), 60)
 
     assert asked == [["rejected"]]
     kept = [entry for entry in loop.journal.entries if entry.event == letter]
