@@ -9,7 +9,10 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	command -v $$p >/dev/null 2>&1 || continue; \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo run test lint format bench lock clean
+# Whole outputs one after the other, where make can (4.0 and later).
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: help demo test lint pytest format bench lock clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
@@ -17,14 +20,17 @@ help: ## say what can be made
 demo: $(STAMP) ## a floor on this machine: broker, vendor, dialer, reps and the daemon
 	$(BIN)/distributor demo $(ARGS)
 
-test: lint ## all checks, then all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## all checks and, beside them, all tests
+	@$(MAKE) --no-print-directory -j2 $(SYNC) lint pytest
 
 lint: $(STAMP) ## style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+pytest: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
 
 format: $(STAMP) ## put the code into the house's shape
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,8 @@ import importlib
 import sys
 from typing import Final
 
+from distributor.errors import BadConfig, DistributorError
+
 COMMANDS: Final = {
     "core": "decisions/s of the core alone, and its memory",
     "load": "the running daemon beside a bare bridge on the same broker",
@@ -21,7 +23,8 @@ COMMANDS: Final = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one bench; only its own module is imported."""
+    """Run one bench; only its own module is imported. 2: what was asked for cannot be; 1: the bench
+    failed, or found the daemon failing."""
     given = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -33,7 +36,11 @@ def main(argv: list[str] | None = None) -> int:
             module = importlib.import_module(f"bench.{name}")
             module.arguments(sub)
     args = parser.parse_args(given)
-    code: int = module.run(args)
+    try:
+        code: int = module.run(args)
+    except (DistributorError, OSError) as error:
+        print(f"bench {args.command}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, BadConfig) else 1
     return code
 
 

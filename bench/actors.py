@@ -18,6 +18,8 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from distributor.errors import Unavailable
+
 VENDOR = "bench"
 _RETRY_SECONDS = 0.05
 
@@ -52,7 +54,7 @@ class Client:
         self._mqtt.connect_async("127.0.0.1", port, keepalive=60)
         self._mqtt.loop_start()
         if not self._up.wait(10):
-            raise RuntimeError("no connection to the broker")
+            raise Unavailable("no connection to the broker")
 
     def _connected(self, client: paho.Client, *_more: Any) -> None:
         if self._topics:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Self
+
+from distributor.errors import Unavailable
 
 _START_SECONDS = 10.0
 
@@ -25,12 +28,38 @@ set_tcp_nodelay true
 """The configuration for production, with ``{folder}`` for the data."""
 
 
+_FIRST_PORT = 10_000
+_OUTGOING_FROM = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_USUALLY_FROM = 32_768
+_chance = random.SystemRandom()
+"""Not the seeded source, which gives two runs with one seed the same ports."""
+_given_out: set[int] = set()
+
+
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens to right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on 127.0.0.1 that nobody listens to, and that no outgoing connection will take before
+    somebody does: it lies below those the system gives to them. No port is given out twice."""
+    end = _outgoing_from()
+    for _ in range(1_000):
+        port = _chance.randrange(_FIRST_PORT, end) if end > _FIRST_PORT + 1_000 else 0
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            port = int(probe.getsockname()[1])
+        if port not in _given_out:
+            _given_out.add(port)
+            return port
+    raise Unavailable(f"no free port between {_FIRST_PORT} and {end}")
+
+
+def _outgoing_from() -> int:
+    """The first port of outgoing connections."""
+    try:
+        return int(_OUTGOING_FROM.read_text().split()[0])
+    except OSError:
+        return _USUALLY_FROM
 
 
 def find_mosquitto() -> str | None:
@@ -84,7 +113,7 @@ class Mosquitto:
     def start(self) -> None:
         """Start and return once the port answers."""
         if self._binary is None:
-            raise RuntimeError("mosquitto is not installed (Debian package: mosquitto)")
+            raise Unavailable("mosquitto is not installed (Debian package: mosquitto)")
         self._config_path.write_text(self.config)
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -97,7 +126,7 @@ class Mosquitto:
             except OSError:
                 if not self.running or time.monotonic() > deadline:
                     log_text = (self.folder / "mosquitto.log").read_text()
-                    raise RuntimeError(f"mosquitto does not start: {log_text}") from None
+                    raise Unavailable(f"mosquitto does not start: {log_text}") from None
                 time.sleep(0.01)
             else:
                 return

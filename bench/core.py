@@ -9,6 +9,7 @@ from time import thread_time
 
 from msgspec import Struct, structs
 
+from bench import options
 from bench.output import Progress, finish, goal, say, table
 from bench.stats import percentile
 from bench.world import BODY, SECOND, World, lead
@@ -139,9 +140,17 @@ def _world_bytes(world: World) -> int:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reps", type=int, metavar="N", help="one size of floor only")
-    parser.add_argument("--events", type=int, metavar="N", default=40_000, help="measured (40000)")
-    parser.add_argument("--policy", action="append", help="default: lease and fair")
+    parser.add_argument("--reps", type=options.count, metavar="N", help="one size of floor only")
+    parser.add_argument(
+        "--events", type=options.count, metavar="N", default=40_000, help="measured (40000)"
+    )
+    parser.add_argument(
+        "--policy",
+        type=options.policy,
+        action="append",
+        metavar="NAME",
+        help="default: lease and fair",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,16 +10,24 @@ from pathlib import Path
 
 from msgspec import structs
 
+from bench import options
 from bench.output import Progress, finish, say
 from bench.stats import middle
 from bench.trial import Judgement, Trial
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kills", type=int, metavar="N", default=30)
-    parser.add_argument("--rate", type=float, metavar="R", default=200.0, help="leads/s (200)")
+    parser.add_argument("--kills", type=options.count, metavar="N", default=30)
+    parser.add_argument(
+        "--rate", type=options.rate, metavar="R", default=200.0, help="leads/s (200)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
-    parser.add_argument("--folder", metavar="DIR", help="where the store is (a temporary folder)")
+    parser.add_argument(
+        "--folder",
+        type=options.folder,
+        metavar="DIR",
+        help="where the store is (a temporary folder)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

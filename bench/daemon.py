@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Self
 import psutil  # type: ignore[import-untyped]
 
 from bench.broker import free_port
+from distributor.errors import Unavailable
 
 _START_SECONDS = 60.0
 
@@ -48,11 +48,6 @@ def wide_floor(reps: int) -> dict[str, Any]:
         "reps": [{"id": f"rep{number:04d}"} for number in range(reps)],
         "pools": [{"id": "default"}],
     }
-
-
-def from_file(path: str) -> dict[str, Any]:
-    """The tables of a configuration file."""
-    return tomllib.loads(Path(path).read_text())
 
 
 class DaemonProcess:
@@ -108,7 +103,7 @@ class DaemonProcess:
             except OSError:
                 pass
             if not self.alive or time.monotonic() > deadline:
-                raise RuntimeError(f"the daemon does not start: {self.tail()}")
+                raise Unavailable(f"the daemon does not start: {self.tail()}")
             time.sleep(0.005)
 
     def tail(self, size: int = 2_000) -> str:

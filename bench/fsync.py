@@ -10,6 +10,7 @@ from time import perf_counter
 
 from msgspec import Struct, structs
 
+from bench import options
 from bench.output import finish, say
 from bench.stats import percentile
 
@@ -38,8 +39,10 @@ def measure(folder: Path, samples: int = 300) -> Disk:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", metavar="DIR", default=".", help="where to write (here)")
-    parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument(
+        "--folder", type=options.folder, metavar="DIR", default=".", help="where to write (here)"
+    )
+    parser.add_argument("--samples", type=options.count, metavar="N", default=300)
 
 
 def run(args: argparse.Namespace) -> int:

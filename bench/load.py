@@ -15,12 +15,13 @@ from typing import Any
 
 from msgspec import Struct, json, structs
 
-from bench import fsync
+from bench import fsync, options
 from bench.broker import Mosquitto
-from bench.daemon import DaemonProcess, cpu_seconds, from_file, wide_floor
+from bench.daemon import DaemonProcess, cpu_seconds, wide_floor
 from bench.output import Progress, finish, goal, say, table
 from bench.stats import middle, percentile
 from bench.wire import Helper, Load, Seen, Sent, Watch, connect, publish_frame, sender, watcher
+from distributor.errors import Unavailable
 
 REPS = 1_000
 STALLED_SECONDS = 30.0
@@ -79,21 +80,39 @@ class Meter:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="a floor of your own; reps all sign on")
-    parser.add_argument("--leads", type=int, metavar="N", help="leads a run")
-    parser.add_argument("--rate", type=float, metavar="R", default=0.0, help="leads/s (0: flood)")
+    parser.add_argument(
+        "--config",
+        type=options.config,
+        metavar="FILE",
+        help="a floor of your own; reps all sign on",
+    )
+    parser.add_argument("--leads", type=options.count, metavar="N", help="leads a run")
+    parser.add_argument(
+        "--rate", type=options.rate, metavar="R", default=0.0, help="leads/s (flood)"
+    )
     parser.add_argument("--transport", choices=("mqtt", "http"), default="mqtt")
-    parser.add_argument("--batch", type=int, metavar="N", default=1, help="leads a message (1)")
-    parser.add_argument("--pairs", type=int, metavar="N", default=5, help="daemon and bridge (5)")
-    parser.add_argument("--policy", metavar="NAME", help="in place of the configured one")
-    parser.add_argument("--folder", metavar="DIR", help="where the store is (a temporary folder)")
+    parser.add_argument(
+        "--batch", type=options.count, metavar="N", default=1, help="leads a message (1)"
+    )
+    parser.add_argument(
+        "--pairs", type=options.count, metavar="N", default=5, help="daemon and bridge (5)"
+    )
+    parser.add_argument(
+        "--policy", type=options.policy, metavar="NAME", help="in place of the configured one"
+    )
+    parser.add_argument(
+        "--folder",
+        type=options.folder,
+        metavar="DIR",
+        help="where the store is (a temporary folder)",
+    )
     parser.add_argument(
         "--durable-broker", action="store_true", help="mosquitto saves at every change: 0.6 k/s"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    tables = from_file(args.config) if args.config else wide_floor(REPS)
+    tables = args.config or wide_floor(REPS)
     if args.policy:
         tables["flow"] = {**tables.get("flow", {}), "policy": args.policy}
     plan = _plan(args, tables)
@@ -216,7 +235,7 @@ def _sign_on(daemon: DaemonProcess, port: int, prefix: str) -> None:
             link.close()
             return
         time.sleep(0.1)
-    raise RuntimeError(f"the reps do not become ready: {daemon.tail()}")
+    raise Unavailable(f"the reps do not become ready: {daemon.tail()}")
 
 
 # -- the bridge ---------------------------------------------------------------------------------
@@ -265,7 +284,7 @@ def _measure(
         _until_all(eyes, want.want, want.want * others, daemon)
         used, passed = meter.read()
         if not hand.heard(STALLED_SECONDS):
-            raise RuntimeError("the sender does not come to an end")
+            raise Unavailable("the sender does not come to an end")
         sent: Sent = hand.hear()
         seen: Seen = eyes.ask("report")
     return _figures(plan, want, sent, seen, used, passed)
@@ -284,7 +303,7 @@ def _until_all(eyes: Helper, main: int, others: int, daemon: DaemonProcess | Non
             last, since = (found, messages), time.monotonic()
         elif time.monotonic() - since > STALLED_SECONDS:
             tail = "" if daemon is None else daemon.tail()
-            raise RuntimeError(f"{found} of {main} arrived, then nothing: {tail}")
+            raise Unavailable(f"{found} of {main} arrived, then nothing: {tail}")
 
 
 def _figures(

@@ -10,6 +10,7 @@ from time import perf_counter
 
 from msgspec import Struct, structs
 
+from bench import options
 from bench.output import Progress, finish, goal, say
 from bench.world import BEGIN_NS, BODY, lead
 from distributor import __version__
@@ -118,11 +119,17 @@ async def _build(store: SQLiteStore, leads: int, behind: int) -> float:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--leads", type=int, metavar="N", default=1_000_000)
+    parser.add_argument("--leads", type=options.count, metavar="N", default=1_000_000)
     parser.add_argument(
-        "--behind", type=int, metavar="N", default=50_000, help="leads after the snapshot (50000)"
+        "--behind",
+        type=options.count_or_none,
+        metavar="N",
+        default=50_000,
+        help="leads after the snapshot (50000)",
     )
-    parser.add_argument("--folder", metavar="DIR", help="where to write (a temporary folder)")
+    parser.add_argument(
+        "--folder", type=options.folder, metavar="DIR", help="where to write (a temporary folder)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from time import perf_counter, thread_time
 
 from msgspec import Struct, structs
 
+from bench import options
 from bench.output import finish, goal, say
 from bench.stats import percentile
 from bench.world import BEGIN_NS, World
@@ -126,7 +127,7 @@ async def _nothing(_target: str, _after: int, _limit: int) -> list[tuple[Outgoin
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reps", type=int, metavar="N", default=10_000)
+    parser.add_argument("--reps", type=options.count, metavar="N", default=10_000)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from bench.actors import VENDOR, Dialer, HttpVendor, MqttVendor
 from bench.broker import Mosquitto
 from bench.daemon import DaemonProcess
+from distributor.errors import Unavailable
 
 REPS = [f"rep{number:02d}" for number in range(20)]
 SETTLE_SECONDS = 40.0
@@ -75,7 +76,7 @@ class Trial:
         self.dialer.close()
         code = self.daemon.stop()
         if code:
-            raise RuntimeError(f"the daemon's orderly stop gave {code}: {self.daemon.tail()}")
+            raise Unavailable(f"the daemon's orderly stop gave {code}: {self.daemon.tail()}")
         return self._compare()
 
     def _settle(self) -> None:
@@ -115,7 +116,7 @@ class Trial:
     def _export(self, what: str) -> list[dict[str, Any]]:
         answer = self._command("export", what, "--format", "ndjson")
         if answer.returncode:
-            raise RuntimeError(f"export {what}: {answer.stderr.decode()}")
+            raise Unavailable(f"export {what}: {answer.stderr.decode()}")
         return [json.loads(line) for line in answer.stdout.splitlines()]
 
     def _verify(self) -> str:

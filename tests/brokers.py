@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bench import broker
 from bench.broker import RECOMMENDED, free_port
+from tests.real import need_program
 
 __all__ = ["RECOMMENDED", "Mosquitto", "find_mosquitto", "free_port"]
 
 
 def find_mosquitto() -> str:
-    """Path of the mosquitto binary; skips the test when there is none (fails where
-    ``DISTRIBUTOR_REQUIRE_REAL=1`` says that real parts must be there)."""
-    path = broker.find_mosquitto()
-    if path is None:
-        message = "mosquitto is not installed (Debian package: mosquitto)"
-        if os.environ.get("DISTRIBUTOR_REQUIRE_REAL") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
+    """Path of the mosquitto binary; skips the test when there is none (see ``tests.real``)."""
+    return need_program("mosquitto")
 
 
 class Mosquitto(broker.Mosquitto):

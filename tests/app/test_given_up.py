@@ -66,7 +66,7 @@ async def dialer() -> AsyncIterator[Dialer]:
 
 
 async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not what():
             await asyncio.sleep(0.01)
 
@@ -131,7 +131,7 @@ async def test_what_is_given_up_while_the_daemon_stops_is_known_after_the_restar
     client = connect(daemon)
     await client.be("ana", "ready")
     key = await client.lead("one")
-    await asyncio.wait_for(dialer.asked.wait(), 20)
+    await asyncio.wait_for(dialer.asked.wait(), 60)
 
     stopping = asyncio.create_task(daemon.stop())
     await until(daemon._dispatching.done)

@@ -31,7 +31,7 @@ async def test_bytes_that_are_no_http_get_problem_details(open_daemon, sent):
     daemon = await open_daemon()
     reader, writer = await asyncio.open_connection("127.0.0.1", daemon.web.port)
     writer.write(sent)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +16,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench import disk, faults
 from bench.__main__ import main
 from bench.actors import Dialer
-from bench.trial import Trial
+from bench.trial import Judgement, Trial
 from bench.world import SECOND, World
 from distributor.app.policies import Policies
 from distributor.demo.summary import Summary
+from distributor.errors import BadConfig, Unavailable
 from tests.brokers import find_mosquitto
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +81,57 @@ def test_an_unknown_command_is_refused() -> None:
         [sys.executable, "-m", "bench", "nothing"], capture_output=True, check=False
     )
     assert ran.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        ("load --config nope.toml", "No such file"),
+        ("load --config here/bad.toml", "no TOML"),
+        ("load --batch 0", "1 or more"),
+        ("load --folder /nope", "make it first"),
+        ("load --rate fast", "above 0"),
+        ("core --policy nope", "'nope' is not installed; known: fair, lease"),
+        ("core --reps 0", "1 or more"),
+        ("crash --rate 0", "above 0"),
+        ("fsync --samples 0", "1 or more"),
+        ("recovery --behind -1", "0 or more"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_option(
+    words: str,
+    word: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/bad.toml").write_text("[flow")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert words.split()[1] in last
+    assert word in last
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Unavailable("no broker"), 1), (PermissionError(13, "no"), 1), (BadConfig(["bad"]), 2)],
+)
+def test_a_bench_that_fails_says_so_in_one_line(
+    error: Exception,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("bench.fsync.measure", fail)
+    assert main(["fsync"]) == code
+    assert capsys.readouterr().err == f"bench fsync: {error}\n"
 
 
 # -- the judges ---------------------------------------------------------------------------------
@@ -170,7 +227,6 @@ def test_the_trace_bench_notices_what_is_missing(
 
 
 @pytest.mark.real
-@pytest.mark.timeout(120)
 def test_a_killed_daemon_loses_nothing_that_was_acknowledged(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,3 +237,61 @@ def test_a_killed_daemon_loses_nothing_that_was_acknowledged(
     found = last_json(capsys.readouterr().out)
     assert (found["lost"], found["assigned_twice"]) == (0, 0)
     assert found["acknowledged"] > 50
+
+
+# -- the faults ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unmet", "lost", "good"), [([], 0, True), (["it says why"], 0, False), ([], 1, False)]
+)
+def test_a_fault_went_well_only_where_all_that_should_happen_did(
+    unmet: list[str], lost: int, good: bool
+) -> None:
+    judged = Judgement(9, 9, lost, 0, 0, 9, 9, 0, 0, 0, "agrees")
+    assert faults.Outcome("disk_full", "seen", unmet, judged).good is good
+
+
+def test_the_clock_of_a_server_is_read_from_its_answer() -> None:
+    class Late(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Late) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        behind = faults._seconds_behind(server.server_port)
+        thread.join()
+    assert behind == pytest.approx(3600, abs=600)
+
+
+def test_the_library_of_another_time_is_looked_for_where_systems_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "FAKETIME", (f"{tmp_path}/*/x.so".lstrip("/"),))
+    assert faults.faketime() is None
+    (tmp_path / "arm").mkdir()
+    (tmp_path / "arm/x.so").touch()
+    assert faults.faketime() == tmp_path / "arm/x.so"
+
+
+def test_a_small_disk_gets_full_and_has_room_again(tmp_path: Path) -> None:
+    with disk.mounted(tmp_path / "disk") as permitted:
+        if not permitted:
+            pytest.skip("we may not mount here")
+        file = tmp_path / "disk/file"
+        file.write_bytes(b"x" * 100_000)
+        disk.leave_room(file.parent, 65_536)
+        with pytest.raises(OSError, match="No space left"):
+            file.write_bytes(b"x" * 1_000_000)
+        disk.resize(file.parent)
+        file.write_bytes(b"x" * 1_000_000)
+    assert not disk.is_small_disk(tmp_path / "disk")
+    assert not file.exists()

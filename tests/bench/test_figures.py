@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import wire
+from bench import broker, wire
 from bench.daemon import toml, wide_floor
 from bench.output import finish, goal
 from bench.stats import middle, percentile
@@ -89,3 +90,20 @@ def test_the_benches_floor_is_a_valid_configuration(tmp_path) -> None:
     settings = load(path)
     assert [rep.id for rep in settings.reps] == ["rep0000", "rep0001", "rep0002"]
     assert settings.flow.window == 1_000
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_take() -> None:
+    """It would be gone between the choice and the use, once in a while."""
+    ports = [broker.free_port() for _ in range(200)]
+    assert len(set(ports)) == len(ports)
+    assert min(ports) > 1_023
+    assert max(ports) < broker._outgoing_from()
+
+
+def test_a_port_in_use_is_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", broker.free_port())) as taken:
+        port = taken.getsockname()[1]
+        free = broker.free_port()
+        drawn = iter([port, free, free + 1])
+        monkeypatch.setattr(broker._chance, "randrange", lambda *_: next(drawn))
+        assert broker.free_port() not in (port, free)

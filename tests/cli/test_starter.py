@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -12,16 +10,8 @@ from pathlib import Path
 import pytest
 
 from distributor import starter
-
-
-def program(name):
-    """A program of this machine; the test is skipped without it, unless real parts are required."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None:
-        if os.environ.get("DISTRIBUTOR_REQUIRE_REAL") == "1":
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return found
+from tests.brokers import free_port
+from tests.real import need_program
 
 
 @pytest.fixture
@@ -30,13 +20,8 @@ def folder(tmp_path):
     return tmp_path / "a floor"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def answers(port, process):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 0.2).close()
@@ -49,7 +34,7 @@ def answers(port, process):
 
 @pytest.mark.real
 def test_mosquitto_runs_with_the_starter_file(folder):
-    mosquitto, port = program("mosquitto"), free_port()
+    mosquitto, port = need_program("mosquitto"), free_port()
     path = folder / "mosquitto.conf"
     path.write_text(path.read_text().replace("listener 1883", f"listener {port}"))
     with subprocess.Popen(
@@ -59,7 +44,7 @@ def test_mosquitto_runs_with_the_starter_file(folder):
             assert answers(port, process)
         finally:
             process.terminate()
-            _, log = process.communicate(timeout=10)
+            _, log = process.communicate(timeout=60)
     assert "Error" not in log, log
     assert "Unable" not in log, log
     # Written at the end at the latest: what waits for the daemon outlives the broker.
@@ -69,7 +54,7 @@ def test_mosquitto_runs_with_the_starter_file(folder):
 @pytest.mark.real
 def test_promtool_accepts_the_scrape_configuration(folder):
     done = subprocess.run(
-        [program("promtool"), "check", "config", str(folder / "prometheus.yml")],
+        [need_program("promtool", "prometheus"), "check", "config", str(folder / "prometheus.yml")],
         capture_output=True,
         text=True,
         check=False,

@@ -303,7 +303,6 @@ class IdleMachine(EngineMachine):
     policy = "longest_idle"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("machine", [EngineMachine, LeaseMachine, IdleMachine])
 def test_any_order_of_events_keeps_what_must_hold(machine: type[EngineMachine]) -> None:
     run_state_machine_as_test(
@@ -311,7 +310,6 @@ def test_any_order_of_events_keeps_what_must_hold(machine: type[EngineMachine]) 
         settings=settings(
             max_examples=50,
             stateful_step_count=50,
-            deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),

@@ -208,7 +208,7 @@ async def test_targets_do_not_share_their_room(journal: Any, clock: Any, message
     assert outbox.lanes("mqtt").take() is not None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.integers(0, 6), st.booleans(), st.booleans()), max_size=25

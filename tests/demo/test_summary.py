@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distributor.demo.eyes import Metrics
@@ -171,7 +171,6 @@ def test_a_retryable_error_asks_for_a_repeat_and_a_rejection_does_not():
     assert (book.unanswered, len(book.refused)) == (0, 1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(("assign", "revoke")), st.integers(1, 4)), max_size=30))
 def test_only_two_assignments_without_an_end_in_between_count_as_twice(messages):
     """Against a model that forgets repeats and keeps a set of live assignments."""

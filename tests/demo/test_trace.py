@@ -4,7 +4,7 @@ import io
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distributor.demo.trace import COLUMNS, parse_trace, read_trace
@@ -12,7 +12,6 @@ from distributor.errors import RejectedInput
 
 HEAD = "ts,event,lead,rep,detail\n"
 # The machine may be busy with others: time says nothing here.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 names = st.from_regex(r"[A-Za-z0-9]{1,8}", fullmatch=True)
 EVENTS = ("lead_in", "assigned", "contact", "status", "rep_online", "rep_offline")
 
@@ -42,7 +41,6 @@ def as_text(rows):
     return out.getvalue()
 
 
-@patient
 @given(recordings())
 def test_every_arrival_and_every_shift_is_replayed_at_its_distance_from_the_first(rows):
     trace = parse_trace(io.StringIO(as_text(rows), newline=""))
@@ -65,14 +63,12 @@ def test_every_arrival_and_every_shift_is_replayed_at_its_distance_from_the_firs
     assert "out of order" not in trace.defects
 
 
-@patient
 @given(st.text(alphabet=st.sampled_from('ab,"\n\r\0:-T0129|=. '), max_size=200))
 def test_no_text_can_break_the_reader(text):
     trace = parse(text)
     assert not trace.arrivals or trace.length_seconds >= 0
 
 
-@patient
 @given(st.lists(st.lists(st.text(max_size=12), max_size=7), max_size=10))
 def test_rows_of_anything_are_counted_and_passed_over(rows):
     good = ("2024-03-01T08:00:00", "lead_in", "a", "", "")

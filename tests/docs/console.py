@@ -1,8 +1,8 @@
 """Runs the console blocks of a page as a reader would, and compares what they print.
 
 The page's ports and the letters that begin its lead keys are replaced by the real ones. In what a page
-shows, ``...`` stands for anything, and a time for any time. ``distributor run`` and ``mosquitto`` stay in
-the background until the page is done.
+shows, ``...`` stands for anything, and a time for any time. ``distributor run``, ``mosquitto`` and
+``mosquitto_sub`` stay in the background until the page is done.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,16 +20,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-import pytest
-
 from distributor.domain.events import Started
 from distributor.store.reader import StoreReader
 from tests.brokers import find_mosquitto, free_port
+from tests.real import need_program
 
 TAG, SALT = "7Q2M", "XHD"
 """How lead keys begin and end in the pages."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 
 
 class Reader:
@@ -47,15 +45,15 @@ class Reader:
         self.environment = os.environ | {"PATH": self._path, "PYTHONPATH": str(_ROOT)}
 
     def __enter__(self) -> Self:
-        for tool in ("curl", "mosquitto_pub"):
-            _need(tool, self._path)
+        need_program("curl", path=self._path)
+        need_program("mosquitto_pub", "mosquitto-clients", self._path)
         return self
 
     def __exit__(self, *_exc: object) -> None:
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
-            process.wait(timeout=15)
+            process.wait(timeout=_PATIENCE_SECONDS)
 
     def type(self, block: str) -> None:
         """Run a block; fails where a command fails or prints something else."""
@@ -68,7 +66,7 @@ class Reader:
             self.folder = (self.folder / command[3:]).resolve()
             return ""
         typed = self._real(command)
-        if re.match(r"distributor run|mosquitto -c", command):
+        if re.match(r"distributor run|mosquitto -c|mosquitto_sub ", command):
             self._start(typed)
             return ""
         found = subprocess.run(
@@ -77,7 +75,7 @@ class Reader:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=_PATIENCE_SECONDS,
             check=False,
         )
         printed = self._as_in_the_page(found.stdout)
@@ -94,11 +92,12 @@ class Reader:
                 path.write_text(self.ports(path.read_text()))
 
     def ports(self, text: str) -> str:
-        return text.replace("8080", str(self.http)).replace("1883", str(self.broker))
+        real = {"8080": str(self.http), "1883": str(self.broker)}
+        return re.sub("8080|1883", lambda found: real[found[0]], text)
 
     def get(self, path: str) -> str:
         url = f"http://127.0.0.1:{self.http}{path}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer:
             return str(answer.read().decode())
 
     def eventually(self, path: str, wanted: str) -> None:
@@ -117,7 +116,7 @@ class Reader:
             tag, salt = self._marks(self.store)
             command = re.sub(rf"{TAG}(\w{{10}}){SALT}", rf"{tag}\g<1>{salt}", command)
         typed = self.ports(command)
-        return re.sub(r"^mosquitto_pub ", f"mosquitto_pub -p {self.broker} ", typed)
+        return re.sub(r"^(mosquitto_[ps]ub) ", rf"\1 -p {self.broker} ", typed)
 
     def _as_in_the_page(self, text: str) -> str:
         if self.store is None:
@@ -136,6 +135,10 @@ class Reader:
         words = shlex.split(typed)
         if words[0] == "mosquitto":
             words[0] = find_mosquitto()
+        elif words[0] == "mosquitto_sub":
+            words[0] = need_program("mosquitto_sub", "mosquitto-clients", self._path)
+            # It does not say when it is subscribed: a first one ends then, and leaves its session.
+            subprocess.run([*words, "-E"], check=True, timeout=_PATIENCE_SECONDS)
         log = self.folder / f"{Path(words[0]).name}.log"
         self._logs.append(log)
         with log.open("wb") as out:
@@ -152,8 +155,17 @@ class Reader:
         if words[0] == "distributor":
             self._wait_ready()
             self.store = self.folder / "data" / "distributor.db"
-        else:
+        elif words[0].endswith("mosquitto"):
             self._wait_port(self.broker)
+
+    def first_heard(self) -> str:
+        """The first line that ``mosquitto_sub`` printed, awaited."""
+        log = self.folder / "mosquitto_sub.log"
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while "\n" not in (text := log.read_text()):
+            assert time.monotonic() < deadline, self._log()
+            time.sleep(0.02)
+        return self._as_in_the_page(text.splitlines()[0])
 
     def _wait_ready(self) -> None:
         self._wait(lambda: self.get("/readyz"))
@@ -178,15 +190,6 @@ class Reader:
 
 
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-def _need(tool: str, path: str) -> None:
-    """Skip where a reader's tool is missing (fail where real parts must be there)."""
-    if shutil.which(tool, path=path) is None:
-        message = f"{tool} is not installed"
-        if os.environ.get("DISTRIBUTOR_REQUIRE_REAL") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 def _shims(folder: Path) -> Path:

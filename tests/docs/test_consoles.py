@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ RUN_HERE = {
     *("README.md", "docs/quickstart.md", "docs/demo.md", "docs/http.md", "docs/mqtt.md"),
     "docs/operations.md",
 }
+SUBSCRIBE = "mosquitto_sub -q 1 -c -i dialer -t leads/dialer/assign -t leads/dialer/revoke"
 HTTP_ONLY = """\
 [http]
 port = 8080
@@ -81,9 +83,11 @@ def test_the_readme_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         first, *rest = blocks(ROOT / "README.md", "console")
         reader.type(first.text)
+        reader.run(SUBSCRIBE)
         for block in rest:
             reader.type(block.text)
         reader.eventually("/v1/leads/7Q2M0000000001XHD", '"status":"converted"')
+        message_is_as_shown(reader, ROOT / "README.md")
 
 
 def test_the_page_about_http_works_as_written(tmp_path: Path) -> None:
@@ -99,12 +103,37 @@ def test_the_page_about_mqtt_works_as_written(tmp_path: Path) -> None:
         follow(reader, DOCS / "mqtt.md")
         reader.eventually("/v1/leads/7Q2M0000000001XHD", '"status":"qualified"')
         reader.eventually("/metrics", r'dead_letters_total\{channel="mqtt"\} 1\.0')
+        message_is_as_shown(reader, DOCS / "mqtt.md")
+
+
+def test_the_request_with_a_token_works_as_written(tmp_path: Path) -> None:
+    (config,) = [b for b in blocks(DOCS / "http.md", "toml") if "[[http.tokens]]" in b.text]
+    (request,) = blocks(DOCS / "http.md", "sh")
+    with Reader(tmp_path) as reader:
+        reader.environment["DIALER_TOKEN"] = "the dialer's secret, which is a long one"
+        (tmp_path / "tokens").mkdir()
+        for name in re.findall(r'token_file = "tokens/(\w+)"', config.text):
+            (tmp_path / "tokens" / name).write_text(f"the secret of {name}, which is a long one")
+        (tmp_path / "lead.json").write_text('{"id": "1001", "phone": "(212) 555-0187"}')
+        here = f'host = "127.0.0.1"\nport = {reader.http}'
+        (tmp_path / "distributor.toml").write_text(config.text.replace('host = "0.0.0.0"', here))
+        reader.run("distributor run")
+        typed = request.text.strip().replace("https://leads.example", "http://127.0.0.1:8080")
+        reader.run(typed, '{"outcome":"accepted",...}')
+        reader.run(re.sub(r'-H "[^"]*"', "", typed), '{...,"status":401,...}')
 
 
 def test_the_page_about_operations_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         start_http(reader)
         follow(reader, DOCS / "operations.md")
+
+
+def message_is_as_shown(reader: Reader, page: Path) -> None:
+    """What the dialer heard first is the message of the page's first JSON block."""
+    shown = blocks(page, "json")[0].text
+    heard = reader.first_heard()
+    assert same(json.dumps(json.loads(heard)), json.dumps(json.loads(shown))), heard
 
 
 def views_are_as_described(reader: Reader) -> None:

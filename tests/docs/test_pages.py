@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from bench import __main__ as bench
 from distributor import cli
 from distributor.delivery.messages import Assignment
 from distributor.intake.decode import decode_leads
@@ -19,11 +21,21 @@ from policies.lease.settings import FIRM, RESERVE, SOFT, STEAL_AGE, STEAL_LIMIT,
 from tests.docs.console import same
 from tests.docs.pages import ALL_TEXT, DOCS, PAGES, ROOT, Block, blocks, every, name_of
 from tests.docs.test_contract import OPEN, fits
+from tests.real import need_program
 from tools.docs.commands import subcommands
 from tools.docs.keys import TABLES, keys_of
 
 NOW_NS = 1_795_269_660_000_000_000
 EXECUTED = {"console", "csv", "toml", "json", "python", "sh"}
+NOT_RUN = {
+    "python3 -m venv ": "tests/packaging installs the wheel",
+    ".venv/bin/pip install ": "tests/packaging installs the wheel",
+    "export PATH=": "tests/packaging installs the wheel",
+    "systemctl ": "there is no systemd here",
+    "journalctl ": "there is no systemd here",
+    "curl ": "test_consoles.py runs it",
+}
+"""How lines of shell begin that are only parsed here, and why."""
 LOOKED_AT = {"text", "mermaid"}
 
 BANNED = {
@@ -245,4 +257,27 @@ def msgspec_decode(text: str) -> Assignment:
 
 @pytest.mark.parametrize("block", every("sh"), ids=str)
 def test_a_shell_snippet_can_be_parsed(block: Block) -> None:
-    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=10)
+    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=60)
+
+
+def shell_lines() -> list[list[str]]:
+    lines = [line for block in every("sh") for line in block.text.splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.mark.parametrize("words", shell_lines(), ids=" ".join)
+def test_a_line_of_shell_does_what_can_be_done_here(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``make`` says what it would do, a bench takes its options; the rest is told in NOT_RUN."""
+    if words[0] == "make":
+        run = [need_program("make"), "-n", *words[1:]]
+        done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    elif words[:3] == ["python", "-m", "bench"]:
+        (tmp_path / "DIR").mkdir()
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(f"bench.{words[3]}.run", lambda _args: 0)
+        assert bench.main(words[3:]) == 0
+    else:
+        assert " ".join(words).startswith(tuple(NOT_RUN)), words

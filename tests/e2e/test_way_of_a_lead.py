@@ -379,10 +379,13 @@ def test_a_callback_parks_the_lead_and_comes_back_to_its_rep(floor):
 
     floor.api.event("status", lead_key=key, status="callback", callback_at=now(seconds=0.5))
 
-    shown = floor.api.lead(key)
-    assert (shown["state"], shown["rep"]) == ("parked", "ana")
     back = floor.peer.wait("leads/dialer/assign", lambda m: of(key)(m) and m["attempt"] == 2)
     assert back["rep"] == "ana"
+    reasons = [item.get("reason") for item in floor.api.lead(key)["history"]]
+    assert [one for one in reasons if one in ("parked", "callback_due")] == [
+        "parked",
+        "callback_due",
+    ]
 
 
 def test_not_ready_parks_for_recycling(floor):
@@ -398,6 +401,8 @@ def test_a_callback_that_converts_counts_for_its_last_owner(floor):
     assignment = give(floor, "ana")
     key = assignment["lead_key"]
     floor.api.event("status", lead_key=key, status="callback", callback_at=now(hours=1))
+    parked = floor.api.lead(key)
+    assert (parked["state"], parked["rep"]) == ("parked", "ana")
 
     said = floor.api.event(
         "status", assignment_id=assignment["assignment_id"], rep="ana", status="converted"

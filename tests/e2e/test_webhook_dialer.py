@@ -16,7 +16,7 @@ def parts(tmp_path_factory) -> Iterator[tuple[WebhookDialer, DaemonProcess, Peer
     folder = tmp_path_factory.mktemp("webhook")
     dialer = WebhookDialer()
     with Mosquitto(folder / "broker", durable=False) as broker:
-        more = dialer.plan("cloud", timeout_seconds=1.0)
+        more = dialer.plan("cloud")
         with (
             running(
                 folder / "daemon", broker=broker.port, pool='dialer = "cloud"', more=more
@@ -92,19 +92,22 @@ def test_leads_are_delivered_after_the_dialer_is_back_and_reps_are_not_blamed(cl
         assert (shown["flow"], shown["inflight"]) == (1.0, 1)
 
 
-def test_an_unknown_outcome_is_repeated_with_the_same_key(cloud):
-    dialer, daemon, _ = cloud
-    daemon.api.be("ana", "ready")
-    dialer.hang = True
+def test_an_unknown_outcome_is_repeated_with_the_same_key(tmp_path):
+    """On a floor of its own: with so short a limit a slow machine repeats more than is meant."""
+    with WebhookDialer() as dialer:
+        dialer.hang = True
+        more = dialer.plan("cloud", timeout_seconds=1.0)
+        with running(tmp_path, pool='dialer = "cloud"', more=more) as daemon:
+            daemon.api.be("ana", "ready")
 
-    key = daemon.api.post("/v1/leads/acme", lead())["lead_key"]
-    until(lambda: asked(dialer, key))
-    dialer.hang = False
+            key = daemon.api.post("/v1/leads/acme", lead())["lead_key"]
+            until(lambda: asked(dialer, key))
+            dialer.hang = False
 
-    (done,) = until(lambda: taken(dialer, key))
-    assert len(asked(dialer, key)) >= 2
-    assert {one.key for one in asked(dialer, key)} == {done.key}
-    assert asked(dialer, key)[0].body == done.body
+            done = until(lambda: taken(dialer, key))[0]
+            assert len(asked(dialer, key)) >= 2
+            assert {one.key for one in asked(dialer, key)} == {done.key}
+            assert asked(dialer, key)[0].body == done.body
 
 
 def test_a_dialer_in_trouble_is_asked_again_and_again(cloud):

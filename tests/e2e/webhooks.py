@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, Self
 
 from tests.brokers import free_port
 
+HANGING_SECONDS = 300.0
+"""Longer than any test waits for what must not wait for this."""
+
 
 class Request(NamedTuple):
     """What the dialer was asked."""
@@ -35,7 +38,7 @@ class WebhookDialer:
     def plan(self, name: str, **more: Any) -> str:
         """The configuration of this dialer, quick in everything."""
         options = {
-            "timeout_seconds": 30.0,
+            "timeout_seconds": HANGING_SECONDS,
             "retry_first_seconds": 0.05,
             "retry_max_seconds": 0.2,
             "breaker_failures": 2,
@@ -83,7 +86,7 @@ class WebhookDialer:
                 request = Request(self.path, self.headers.get("Idempotency-Key", ""), body)
                 dialer.requests.append(request)
                 if dialer.hang:
-                    dialer._released.wait(10)
+                    dialer._released.wait(HANGING_SECONDS)
                     return
                 if dialer.status == 200:
                     dialer.taken.append(request)

@@ -73,12 +73,14 @@ class FakeRuntime:
         self.events: list[Event] = []
         self.may_commit = asyncio.Event()
         self.may_commit.set()
+        self.at_the_gate = asyncio.Event()
         self.seen: set[str] = set()
         self.pool_full = False
 
     async def run(self) -> None:
         while True:
             await self.inbox.wait()
+            self.at_the_gate.set()
             await self.may_commit.wait()
             for submission in self.inbox.take(100):
                 answers = [self.answer(event) for event in submission.events]
@@ -334,7 +336,7 @@ async def test_bytes_that_are_no_http_are_400_and_leave_no_traceback(
     """Strangers must not fill the log."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.client.port)
     writer.write(text)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     assert answer.split(b" ", 2)[1] == b"400"
     writer.close()
@@ -420,10 +422,10 @@ async def test_a_body_without_a_content_type_is_what_its_vendor_sends(world: Wor
 async def test_the_answer_waits_for_the_commit(world: World) -> None:
     world.runtime.may_commit.clear()
     asking = asyncio.create_task(world.ask("POST", "/v1/leads/acme", 200, json=GOOD))
-    async with asyncio.timeout(5):
-        await world.inbox.wait()
-    done, _ = await asyncio.wait([asking], timeout=0.05)
-    assert not done
+    await world.runtime.at_the_gate.wait()
+    for _ in range(2):  # an answer before the commit would be here before those of later requests
+        await world.ask("GET", "/healthz", 200)
+    assert not asking.done()
     world.runtime.may_commit.set()
     reply, _ = await asking
     assert reply["outcome"] == "accepted"
@@ -432,8 +434,7 @@ async def test_the_answer_waits_for_the_commit(world: World) -> None:
 async def test_a_client_that_goes_away_loses_and_breaks_nothing(world: World) -> None:
     world.runtime.may_commit.clear()
     asking = asyncio.create_task(world.ask("POST", "/v1/leads/acme", 200, json=GOOD))
-    async with asyncio.timeout(5):
-        await world.inbox.wait()
+    await world.inbox.wait()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     world.runtime.may_commit.set()
@@ -449,8 +450,7 @@ async def test_a_full_or_closed_inbox_is_503_with_retry_after(world: World) -> N
     world.inbox.limit = 0
     world.runtime.may_commit.clear()
     waiting = asyncio.create_task(world.ask("POST", "/v1/leads/acme", 200, json=GOOD))
-    async with asyncio.timeout(5):
-        await world.inbox.wait()
+    await world.inbox.wait()
     _, headers = await world.ask("POST", "/v1/events", 503, json=EVENT)
     assert int(headers["Retry-After"]) > 0
     world.runtime.may_commit.set()
@@ -808,7 +808,7 @@ async def test_garbage_on_the_socket_is_answered_by_closing_it(world: World) -> 
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"\x00\xff nonsense\r\n\r\n")
     await writer.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert b"400" in await reader.read()
     writer.close()
     await writer.wait_closed()

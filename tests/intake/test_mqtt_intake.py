@@ -416,18 +416,28 @@ async def test_close_sends_the_acknowledgements_that_are_collected(bench: Bench)
     assert bench.link.acked == [["token leads/in/acme"]]
 
 
-async def test_reading_stops_above_the_high_mark_and_goes_on_below_the_low_one() -> None:
+async def test_reading_stops_above_the_high_mark_and_goes_on_below_the_low_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Also when others fill the inbox, after our last message is through."""
     bench = Bench(high_water=3, low_water=1)
+    looked = asyncio.Event()
+    look = bench.intake._check_low
+
+    def look_and_say_so() -> None:
+        look()
+        looked.set()
+
+    monkeypatch.setattr(bench.intake, "_check_low", look_and_say_so)
     for number in range(4):
         bench.intake.on_message("leads/in/acme", GOOD, number)
     assert bench.link.calls == ["pause"]
     bench.inbox.push(Submission([bench.inbox.take(100)[0].events[0]] * 2))
-    await asyncio.sleep(0.05)
+    await looked.wait()
     assert bench.intake.paused
+    assert bench.link.calls == ["pause"]
     bench.inbox.take(100)
-    async with asyncio.timeout(5):
-        await bench.link.resumed.wait()
+    await bench.link.resumed.wait()
     assert bench.link.calls == ["pause", "resume"]
 
 

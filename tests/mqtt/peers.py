@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from distributor.mqtt import AckToken, Inbound, LastWill, MqttLink, MqttSettings
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 
 class Came(NamedTuple):

@@ -258,23 +258,6 @@ async def test_pausing_from_the_handler_takes_effect_at_once(broker: Mosquitto) 
     await task
 
 
-async def test_a_pause_longer_than_the_keepalive_keeps_the_connection(broker: Mosquitto) -> None:
-    """The broker hangs up after 1.5 keepalives without a word; the library after one without a
-    PINGRESP, which cannot be read while paused."""
-    async with (
-        peer(broker.port, filters=["in"], keepalive_seconds=1) as us,
-        peer(broker.port, "vendor") as vendor,
-    ):
-        us.link.pause()
-        await publish_many(vendor.link, "in", [b"waits"])
-        await asyncio.sleep(2.6)
-        us.link.resume()
-        message = await us.next()
-        assert (message.payload, message.token.epoch) == (b"waits", 1)
-        await us.settled()
-        assert us.link.counters.reconnects == 0
-
-
 async def test_the_last_will_comes_when_we_vanish_and_not_after_a_goodbye(
     broker: Mosquitto,
 ) -> None:

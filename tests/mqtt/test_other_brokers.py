@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +14,8 @@ from distributor.errors import Unavailable
 from distributor.mqtt import ConnectionLost, TlsFiles
 from distributor.mqtt.connection import Connection
 from tests.brokers import Mosquitto, free_port
-from tests.mqtt.peers import make_link, peer, publish_many, until
+from tests.mqtt.peers import WAIT_SECONDS, make_link, peer, publish_many, until
+from tests.real import need_module, need_program
 
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
 CONNACK_311 = b"\x20\x02\x00\x00"
@@ -164,6 +164,33 @@ async def test_a_repeat_on_the_same_connection_is_handed_over_once() -> None:
         assert us.link.unacked == 1
 
 
+async def test_a_pause_longer_than_the_keepalive_keeps_the_connection() -> None:
+    """The library hangs up after one keepalive without a PINGRESP, which cannot be read while
+    paused; a broker after one and a half without a word, and here it hears the second PINGREQ."""
+    paused, twice = False, asyncio.Event()
+    pings = 0
+
+    def answer(kind: int, body: bytes) -> bytes | None:
+        nonlocal pings
+        if kind == 8:
+            return b"\x90\x04" + body[:2] + b"\x00\x01"
+        if kind == 12:
+            pings += paused
+            if pings == 2:
+                twice.set()
+            return b"\xd0\x00" + b"\x32\x07\x00\x02in\x00\x01\x00" * (pings == 1)
+        return CONNACK_5 if kind == 1 else b""
+
+    async with scripted(answer) as port, peer(port, filters=["in"], keepalive_seconds=1) as us:
+        us.link.pause()
+        paused = True
+        await asyncio.wait_for(twice.wait(), WAIT_SECONDS)
+        assert us.came.empty()
+        us.link.resume()
+        assert (await us.next()).token.epoch == 1
+        assert us.link.counters.reconnects == 0
+
+
 async def test_a_refused_subscription_is_a_clear_error() -> None:
     def answer(kind: int, body: bytes) -> bytes | None:
         if kind == 1:
@@ -178,7 +205,7 @@ async def test_a_refused_subscription_is_a_clear_error() -> None:
 
 
 async def test_an_embedded_311_broker_carries_messages() -> None:
-    amqtt = pytest.importorskip("amqtt.broker")
+    amqtt = need_module("amqtt.broker")
     port = free_port()
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
@@ -204,9 +231,7 @@ async def test_over_tls_nothing_is_lost_between_pause_and_resume(
 ) -> None:
     """The TLS layer holds bytes that the event loop does not know of."""
     monkeypatch.setattr("distributor.mqtt.buffered._CHUNK_BYTES", chunk)
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
+    openssl = need_program("openssl")
     subprocess.run(
         [
             *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
@@ -258,10 +283,10 @@ async def test_the_link_ends_although_the_library_swallows_the_cancellation(
     task = asyncio.create_task(link.run())
     await waiting.wait()
     if ended_by == "close":
-        await asyncio.wait_for(link.close(), 5)
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(link.close(), WAIT_SECONDS)
+        await asyncio.wait_for(task, WAIT_SECONDS)
     else:
         task.cancel()
-        await asyncio.wait({task}, timeout=5)
+        await asyncio.wait({task}, timeout=WAIT_SECONDS)
         assert task.cancelled()
     assert not link.connected.is_set()

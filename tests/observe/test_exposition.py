@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 import re
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ from distributor.observe.families import PART_LINES
 from distributor.observe.metrics import SHOWN_STATES, Metrics, PerRep
 from distributor.observe.rep_lines import escaped
 from distributor.observe.table import TABLE
+from tests.real import need_program
 
 if TYPE_CHECKING:
     from tests.observe.conftest import FakeCensus
@@ -117,12 +116,7 @@ async def test_edges_are_written_in_the_librarys_form(metrics: Metrics, census: 
 async def test_promtool_finds_nothing_to_complain_about(
     metrics: Metrics, census: FakeCensus
 ) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        message = "promtool is not installed"
-        if os.environ.get("DISTRIBUTOR_REQUIRE_REAL") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+    promtool = need_program("promtool", "prometheus")
     census.people = some_reps()
     metrics.connected("mqtt", True)
     text = b"".join(await Exposition(metrics, census).render())

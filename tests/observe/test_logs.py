@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -199,13 +198,12 @@ class BlockedPipe:
 
 
 def test_a_blocked_standard_output_holds_up_nobody_and_what_is_lost_is_told() -> None:
-    """Nobody may wait for a reader of logs: the loop would stand still with all leads in it."""
+    """Nobody may wait for a reader of logs: the loop would stand still with all leads in it.
+    Whoever waited would wait for ever here: the reader begins after the last line."""
     pipe = BlockedPipe()
     writer = LogWriter(pipe.stream, limit=100)
-    began = time.perf_counter()
     for number in range(20_000):
         writer.write(b'{"event":"%d"}' % number, urgent=True)
-    assert time.perf_counter() - began < 2.0
     assert writer.dropped >= 19_000 - 100
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append(pipe.read_all()))

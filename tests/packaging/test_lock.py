@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import distributor
+from tests.real import need_program
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
-MAKE = shutil.which("make")
 
 
 def wanted() -> set[str]:
@@ -60,7 +60,17 @@ def test_every_dependency_has_a_line_of_reasons() -> None:
     assert [name for name in sorted(wanted()) if f"`{name}`" not in reasons] == []
 
 
-@pytest.mark.skipif(MAKE is None, reason="make is not installed")
+def test_the_ci_installs_every_program_that_a_test_needs() -> None:
+    """Else the test would be skipped or, with real parts required, fail there."""
+    installed = (ROOT / ".ci" / "run").read_text().split()
+    needed = re.compile(r'need_program\("([a-z_]+)"(?:, "([a-z-]+)")?')
+    asked = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        asked |= {package or name for name, package in needed.findall(path.read_text())}
+    assert len(asked) > 4
+    assert asked <= set(installed)
+
+
 def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -68,9 +78,8 @@ def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> No
     broken = tmp_path / "broken-python"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    assert MAKE is not None
     done = subprocess.run(
-        [MAKE, "demo", f"PYTHON={broken}"],
+        [need_program("make"), "demo", f"PYTHON={broken}"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
@@ -79,3 +88,38 @@ def test_make_without_the_venv_module_says_what_to_install(tmp_path: Path) -> No
     )
     assert done.returncode != 0
     assert "apt-get install python3-venv" in done.stderr
+
+
+def made(folder: Path, **codes: int) -> subprocess.CompletedProcess[str]:
+    """``make test`` with tools that do nothing but say their arguments and end with these codes."""
+    bin_ = folder / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("python", "ruff", "mypy", "lint-imports"):
+        tool = bin_ / name
+        tool.write_text(f'#!/bin/sh\necho {name} "$@"\nexit {codes.get(name, 0)}\n')
+        tool.chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+    return subprocess.run(
+        [need_program("make"), "test", "ARGS=tests/core -k 'one or two'"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_make_test_runs_every_check_and_the_tests_with_their_arguments(tmp_path: Path) -> None:
+    done = made(tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "python -m pytest tests/core -k one or two" in said
+    assert {"ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo"} <= set(said)
+
+
+@pytest.mark.parametrize("tool", ["ruff", "mypy", "lint-imports", "python"])
+def test_make_test_fails_where_a_check_or_a_test_fails(tmp_path: Path, tool: str) -> None:
+    done = made(tmp_path, **{tool: 1})
+    assert done.returncode != 0

@@ -62,7 +62,6 @@ def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
-@pytest.mark.timeout(180)
 def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
@@ -76,7 +75,6 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert not [name for name in packed if name.startswith(("tests/", "bench/"))]
 
 
-@pytest.mark.timeout(180)
 def test_the_installed_command_comes_from_the_wheel_and_says_its_version(bin_folder: Path) -> None:
     where = run(
         bin_folder / "python",
@@ -90,7 +88,6 @@ def test_the_installed_command_comes_from_the_wheel_and_says_its_version(bin_fol
     assert version[1] in run(bin_folder / "distributor", "--version", cwd=bin_folder)
 
 
-@pytest.mark.timeout(180)
 def test_the_installed_command_writes_a_configuration_that_it_accepts(
     bin_folder: Path, tmp_path: Path
 ) -> None:
@@ -99,7 +96,6 @@ def test_the_installed_command_writes_a_configuration_that_it_accepts(
     run(bin_folder / "distributor", "check-config", config, cwd=tmp_path)
 
 
-@pytest.mark.timeout(180)
 def test_every_shipped_policy_is_found_by_its_entry_point(bin_folder: Path) -> None:
     code = (
         "from importlib.metadata import entry_points\n"

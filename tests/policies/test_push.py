@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from policies.fair import Fair
 from policies.least_loaded import LeastLoaded
 from policies.longest_idle import LongestIdle
 from policies.miniature import MiniFloor, MiniPool
-from policies.push import PushPolicy, RepOrder
+from policies.push import RANKED, PushPolicy, RepOrder
 from policies.rotate import Rotate
 from policies.weighted import Weighted
 
@@ -303,42 +304,56 @@ def test_a_rep_order_walks_like_a_plain_sort(moves: list[tuple[int, int]], free:
     assert len(order) == len(keys)
 
 
-def test_fair_decides_among_200_reps_within_a_few_microseconds() -> None:
-    """The goal is 10 microseconds; the bar is loose, for it is measured on whatever machine runs it."""
+@pytest.mark.parametrize("policy", [Fair, LongestIdle, LeastLoaded, Rotate])
+def test_a_decision_among_200_reps_looks_at_the_first_few(policy: type[PushPolicy]) -> None:
+    """So that it costs no more on a large floor; ``bench core`` has the microseconds."""
     pool = _Wide()
-    policy = Fair()
-    policy.start(pool, pool.now_ns)
-    best = min(_timed(policy, pool) for _ in range(5))
-    assert best < 60e-6, f"{best * 1e6:.1f} microseconds"
+    chooser = policy()
+    chooser.start(pool, pool.now_ns)
+    for number in range(300):
+        pool.available.touched = 0
+        lease = chooser.next_intent(pool.now_ns)
+        assert isinstance(lease, Lease)
+        assert 0 < pool.available.touched <= RANKED
+        pool.reps[lease.rep].open[f"K{number}"] = "assigned"
+        chooser.leased(pool.only, pool.reps[lease.rep], pool.now_ns)
+
+
+class _Counted(Mapping[str, Rep]):
+    """Reps, and how often somebody looked at one."""
+
+    def __init__(self, reps: dict[str, Rep]) -> None:
+        self.touched = 0
+        self._reps = reps
+
+    def __getitem__(self, key: str) -> Rep:
+        self.touched += 1
+        return self._reps[key]
+
+    def __iter__(self) -> Iterator[str]:
+        for key in self._reps:
+            self.touched += 1
+            yield key
+
+    def __len__(self) -> int:
+        return len(self._reps)
 
 
 class _Wide(MiniPool):
     """200 ready reps with a window of 1,000, held as the core holds them: nothing is computed."""
+
+    available: Any = None
 
     def __init__(self) -> None:
         super().__init__()
         for number in range(200):
             rep = Rep(f"r{number:03}", "t", state="ready", window=1000, open={})
             self.reps[rep.id] = rep
+        self.available = _Counted(self.reps)
         self.only = Lead("L", "v", "L", "mini", "waiting", self.now_ns, self.now_ns)
-
-    @property
-    def available(self) -> dict[str, Rep]:
-        return self.reps
 
     def best(self, now_ns: int) -> Lead | None:
         return self.only
-
-
-def _timed(policy: Fair, pool: _Wide) -> float:
-    rounds, spent = 300, 0.0
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        lease = policy.next_intent(pool.now_ns)
-        spent += time.perf_counter() - begin
-        assert isinstance(lease, Lease)
-        policy.leased(pool.only, pool.reps[lease.rep], pool.now_ns)
-    return spent / rounds
 
 
 @pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])

@@ -150,12 +150,12 @@ class Loop:
 
     async def give(self, *events: Event) -> Any:
         """As ``submit``, awaited."""
-        return await asyncio.wait_for(self.submit(*events), 5)
+        return await asyncio.wait_for(self.submit(*events), 60)
 
     async def end(self) -> None:
         self.journal.gate.set()
         self.dispatcher.stop()
-        await asyncio.wait_for(asyncio.wait({self.task}), 5)
+        await asyncio.wait_for(asyncio.wait({self.task}), 60)
 
 
 def lead(name: str, **fields: Any) -> LeadReceived:
@@ -269,7 +269,7 @@ async def test_replies_are_made_from_the_answers_and_leave_in_the_same_transacti
         return [message()]
 
     answered = loop.submit(lead("1"), lead("1"), reply=reply)
-    await asyncio.wait_for(answered, 5)
+    await asyncio.wait_for(answered, 60)
 
     assert made == [[LeadAccepted, LeadDuplicate]]
     assert [one.kind for one in loop.journal.batches[-1].outgoing] == ["result"]
@@ -281,7 +281,7 @@ async def test_a_submission_without_events_has_its_reply_committed_and_moves_no_
     before = loop.journal.last_seq
     answered = loop.submit(reply=lambda answers: [message()] * (not answers), channel="mqtt")
 
-    assert await asyncio.wait_for(answered, 5) == []
+    assert await asyncio.wait_for(answered, 60) == []
     batch = loop.journal.batches[-1]
     assert (list(batch.entries), [sent.id for sent in batch.outgoing]) == ([], [41])
     assert loop.sent == list(batch.outgoing)
@@ -316,7 +316,7 @@ async def test_settlements_are_written_soon_though_nothing_else_happens(loop):
     loop.dispatcher.settle_soon()
     loop.journal.appending.clear()
 
-    await asyncio.wait_for(loop.journal.appending.wait(), 5)
+    await asyncio.wait_for(loop.journal.appending.wait(), 60)
     await loop.give(lead("1"))
 
     written = [one.id for batch in loop.journal.batches[batches:] for one in batch.settlements]
@@ -331,7 +331,7 @@ async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlem
         loop.submit(PresenceReported("ana", "ready", "rep:ana", event_id=f"p{number}"))
     failed = DeliveryFailed("T3ST1-1", "refused", hold=True)
 
-    await asyncio.wait_for(loop.submit(failed, settlement=Settlement(7, "dead")), 5)
+    await asyncio.wait_for(loop.submit(failed, settlement=Settlement(7, "dead")), 60)
 
     for batch in loop.journal.batches[batches:]:
         events = [entry.event for entry in batch.entries]
@@ -341,13 +341,13 @@ async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlem
 
 async def test_the_last_round_takes_all_that_is_queued(loop):
     loop.dispatcher.stop()
-    await asyncio.wait_for(asyncio.wait({loop.task}), 5)
+    await asyncio.wait_for(asyncio.wait({loop.task}), 60)
     count = len(loop.journal.entries)
     for number in range(2 * BATCH_EVENTS):
         failed = DeliveryFailed(f"T3ST{number}-1", "refused", hold=True)
         loop.submit(failed, settlement=Settlement(number, "dead"))
 
-    await asyncio.wait_for(loop.dispatcher.round(), 5)
+    await asyncio.wait_for(loop.dispatcher.round(), 60)
 
     assert len(loop.journal.entries) == count + 2 * BATCH_EVENTS
 
@@ -370,7 +370,7 @@ async def test_a_failing_append_ends_the_loop_and_nobody_is_told():
     answered = loop.submit(lead("1"))
 
     with pytest.raises(StoreFailed, match="disk full"):
-        await asyncio.wait_for(loop.task, 5)
+        await asyncio.wait_for(loop.task, 60)
 
     assert not answered.done()
     assert loop.sent == []
@@ -421,7 +421,7 @@ async def test_a_deadline_wakes_the_loop_by_itself():
     loop.journal.appending.clear()
     loop.now_ns += SECOND
 
-    await asyncio.wait_for(loop.journal.appending.wait(), 5)
+    await asyncio.wait_for(loop.journal.appending.wait(), 60)
 
     assert loop.engine.state.leads[key].state != "assigned"
     await loop.end()
@@ -543,7 +543,7 @@ async def test_stop_commits_what_was_taken_in():
     waiting = [loop.submit(lead(str(number))) for number in range(3 * BATCH_EVENTS)]
 
     loop.dispatcher.stop()
-    await asyncio.wait_for(loop.task, 10)
+    await asyncio.wait_for(loop.task, 60)
 
     assert all(one.done() for one in waiting)
     assert not loop.inbox.offer(Submission([Ticked()]))
@@ -588,7 +588,7 @@ async def test_a_commit_that_fails_while_nothing_arrives_ends_the_loop():
     made.journal.failure = StoreFailed("the disk is full")
     made.submit(lead("1"))
     with pytest.raises(StoreFailed):
-        await asyncio.wait_for(made.task, 5)
+        await asyncio.wait_for(made.task, 60)
 
 
 async def test_ticks_and_an_idle_loop_do_not_spin(loop):
@@ -633,7 +633,7 @@ async def test_the_dead_letters_of_refused_events_are_kept_like_any_other(loop: 
         asked.append([answer.outcome for answer in answers])
         return [letter]
 
-    await asyncio.wait_for(loop.submit(stranger, letters=letters), 5)
+    await asyncio.wait_for(loop.submit(stranger, letters=letters), 60)
 
     assert asked == [["rejected"]]
     kept = [entry for entry in loop.journal.entries if entry.event == letter]

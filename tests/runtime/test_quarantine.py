@@ -120,7 +120,7 @@ async def test_what_is_set_aside_is_one_dead_letter_also_where_nobody_is_answere
     loop.dispatcher._quarantine = Quarantine(path)
     await loop.begin()
     letter = Undecodable("leads/rep/ana/presence", "set aside", b"{}")
-    await asyncio.wait_for(loop.submit(PRESENCE, letters=lambda _: [letter]), 5)
+    await asyncio.wait_for(loop.submit(PRESENCE, letters=lambda _: [letter]), 60)
     letters = [e.event for e in loop.journal.entries if isinstance(e.event, Undecodable)]
     assert letters == [letter]
     await loop.end()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distributor.errors import BadConfig
@@ -585,7 +585,7 @@ SHAPED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(tree=TREES | SHAPED)
 def test_no_document_does_anything_but_load_or_be_refused(tree):
     try:
@@ -600,7 +600,6 @@ def test_no_document_does_anything_but_load_or_be_refused(tree):
     assert all(line.isprintable() and ": " in line for line in lines)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )

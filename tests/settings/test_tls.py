@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 
 from distributor.errors import BadConfig
 from distributor.settings import load
+from tests.real import need_program
 
-OPENSSL = shutil.which("openssl")
 REST = """
 http = { tls = { cert_file = "%s", key_file = "%s" } }
 mqtt = { tls = { ca_file = "%s", cert_file = "%s", key_file = "%s" } }
@@ -22,19 +21,18 @@ reps = [{ id = "ana" }]
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory):
     """A folder with two certificates and their keys, an encrypted key, and a text."""
-    if OPENSSL is None:
-        pytest.skip("needs openssl to make certificates")
+    openssl = need_program("openssl")
     folder = tmp_path_factory.mktemp("pems")
     for name in ("one", "two"):
         subprocess.run(
-            [OPENSSL, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
             + ["-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"],
             cwd=folder,
             capture_output=True,
             check=True,
         )
     subprocess.run(
-        [OPENSSL, "rsa", "-aes128", "-passout", "pass:secret", "-in", "one.key", "-out", "locked"],
+        [openssl, "rsa", "-aes128", "-passout", "pass:secret", "-in", "one.key", "-out", "locked"],
         cwd=folder,
         capture_output=True,
         check=True,

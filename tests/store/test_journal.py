@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distributor.domain.faults import InvariantBroken
@@ -302,7 +302,7 @@ steps = st.lists(
 
 
 @pytest.mark.parametrize("keeper", sorted(KEEPERS))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(steps=steps)
 def test_any_sequence_of_calls_agrees_with_a_list(keeper, steps):
     with tempfile.TemporaryDirectory() as folder:

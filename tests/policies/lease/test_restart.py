@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fake_pool import Floor
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -116,8 +116,6 @@ def _finish(scene: Floor, key: str) -> None:
 Restarts.TestCase.settings = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 TestRestarts = Restarts.TestCase
 
