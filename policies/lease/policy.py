@@ -390,8 +390,11 @@ class Lease:
 
     def _next_look_ns(self) -> int | None:
         """A lead that is kept waiting beside a free rep: the chance to be free grows with time, and with
-        it the reserve (E7)."""
-        return self._now_ns + self._pool.span_ns(LOOK_AGAIN) if self._roster.eligible else None
+        it the reserve (E7). At whole tens of seconds, whenever it was looked at last."""
+        if not self._roster.eligible:
+            return None
+        span_ns = self._pool.span_ns(LOOK_AGAIN)
+        return (self._now_ns // span_ns + 1) * span_ns
 
     def _next_draw_ns(self) -> int | None:
         """The next minute, where a supervisor's share may have kept a lead from a free rep."""

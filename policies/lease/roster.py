@@ -148,7 +148,7 @@ class Roster:
         self._shares += seat.share
         self.at_work += seat.at_work
         self.slowed += seat.at_work and seat.slowed
-        seat.turns_ns = max(now_ns + 1, self._turns(m, pi)) if seat.slowed else 0
+        seat.turns_ns = self._turns(m, pi, now_ns) if seat.slowed else 0
         if seat.turns_ns and seat.turns_ns != turned_ns:
             heapq.heappush(self._turning, (seat.turns_ns, seat.index))
 
@@ -221,12 +221,23 @@ class Roster:
                 high = middle
         return high
 
-    def _turns(self, m: RepMemory, pi: float) -> int:
-        """When drift alone lifts P(responsive) to the next visible step, or back to full flow."""
+    def _turns(self, m: RepMemory, pi: float, now_ns: int) -> int:
+        """When drift alone lifts P(responsive) to the next visible step, or back to full flow; 0: never.
+
+        The time of a step follows from the memory alone. It is found to a hundredth of a second, so just
+        before a step ``pi`` may stand beyond it already: then that step is still to come.
+        """
         limit = self.estimator.settings.fresh_from
-        target = (flow_step(pi, limit) + 0.5 * _STEP + 1e-6) * limit
-        if not pi < target < limit:
-            target = limit
+        step = flow_step(pi, limit)
+        for shown in (step - _STEP, step):
+            target = (shown + 0.5 * _STEP + 1e-6) * limit
+            at_ns = self._crossing(m, target if target < limit else limit)
+            if not at_ns or at_ns > now_ns:
+                return at_ns
+        return max(now_ns + 1, self._crossing(m, limit))
+
+    def _crossing(self, m: RepMemory, target: float) -> int:
+        """When P(responsive) has drifted up to ``target``; 0: not within a month."""
         rate, responsive = self.estimator.rate, self.estimator.responsive
         low, high = 0.0, 60.0
         while responsive(m, m.stamp_ns + math.ceil(high / rate)) < target:
