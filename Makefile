@@ -30,7 +30,7 @@ lint: $(STAMP) ## style, types and the direction of imports
 	$(BIN)/lint-imports --no-logo
 
 pytest: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 format: $(STAMP) ## put the code into the house's shape
 	$(BIN)/ruff check --fix .
@@ -55,6 +55,7 @@ lock: ## pin every dependency again, with hashes
 	build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 		--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
 		--extra demo --extra dev -o requirements.lock pyproject.toml
+	@sed -i -e '/^#/d' -e '1i # Every package of the demo, the tests and the benches, with the hashes of all its files, so that the\n# same set installs on Linux with Python 3.11, 3.12 and 3.13. Made by `make lock` from pyproject.toml.' requirements.lock
 
 clean: ## remove what was made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache

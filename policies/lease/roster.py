@@ -231,7 +231,7 @@ class Roster:
         step = flow_step(pi, limit)
         for shown in (step - _STEP, step):
             target = (shown + 0.5 * _STEP + 1e-6) * limit
-            at_ns = self._crossing(m, target if target < limit else limit)
+            at_ns = self._crossing(m, min(limit, target))
             if not at_ns or at_ns > now_ns:
                 return at_ns
         return max(now_ns + 1, self._crossing(m, limit))

@@ -115,7 +115,7 @@ def test_make_test_runs_every_check_and_the_tests_with_their_arguments(tmp_path:
     done = made(tmp_path)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    assert "python -m pytest tests/core -k one or two" in said
+    assert "python -m pytest -n 3 --dist worksteal tests/core -k one or two" in said
     assert {"ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo"} <= set(said)
 
 
