@@ -343,11 +343,9 @@ class Roster:
         estimator, m = self.estimator, seat.memory
         settings = estimator.settings
         lag = seat.usual_lag * factor
-        pf = estimator.free(seat.rep, m, now_ns)
         if seat.deep:
             lag += self._queued(seat)
-            if seat.queue_open():
-                pf = 1.0
+        pf = 1.0 if seat.queue_open() else estimator.free(seat.rep, m, now_ns)
         if seat.slowed:
             if pf < settings.free_from or pf <= 0.5:
                 return None
