@@ -18,6 +18,7 @@ from bench.stats import percentile
 from bench.world import BEGIN_NS, World
 from distributor.app.census import EngineCensus
 from distributor.app.policies import Policies
+from distributor.app.process import GARBAGE_THRESHOLDS
 from distributor.delivery.outbox import Outbox
 from distributor.domain.messages import Outgoing
 from distributor.observe.exposition import Exposition
@@ -86,6 +87,7 @@ async def measure(reps: int, folder: Path) -> Scrape:
     task = asyncio.create_task(heart.beat())
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)  # as in the daemon
     await asyncio.sleep(1.0)
     idle, _ = heart.take()
     totals, stalls, works, size = [], [], [], 0
