@@ -11,21 +11,23 @@ import msgspec
 
 Row = Mapping[str, Any]
 
+_LEAD: Final = (
+    "lead_key",
+    "vendor",
+    "lead_id",
+    "state",
+    "status",
+    "pool",
+    "rep",
+    "assignment_id",
+    "attempt",
+    "score",
+    "received_at",
+    "contacted_at",
+)
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "leads": (
-        "lead_key",
-        "vendor",
-        "lead_id",
-        "state",
-        "status",
-        "pool",
-        "rep",
-        "assignment_id",
-        "attempt",
-        "score",
-        "received_at",
-        "contacted_at",
-    ),
+    "leads": _LEAD,
+    "prospects": _LEAD,
     "events": ("event_id", "type", "lead_key", "assignment_id", "rep", "at", "outcome"),
     "assignments": (
         "assignment_id",

@@ -215,7 +215,9 @@ class Engine:
                 lead = self.state.leads[key]
                 waits = uncontacted and lead.state == "assigned" and not lead.attempted_ns
                 if waits and (lead.dialer or MQTT_TARGET) == target and not lead.claimed_ns:
-                    self._leases.restart(lead, "the dialer was down: its clocks begin anew")
+                    self._leases.restart(
+                        lead, "the link to its dialer was down: its clocks begin anew"
+                    )
 
 
 def _lies(lead: Lead, event: e.DeliveryFailed) -> bool:

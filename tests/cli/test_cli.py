@@ -12,7 +12,7 @@ import types
 
 import pytest
 
-from distributor import __version__
+from distributor import __version__, printing
 from distributor.cli import main
 from distributor.errors import BadConfig, StoreFailed, Unavailable
 from distributor.settings import load
@@ -387,6 +387,13 @@ def test_an_empty_export_is_still_well_formed(store, capsys):
     assert capsys.readouterr().out == "event_id,type,lead_key,assignment_id,rep,at,outcome\n"
     assert main(["export", "events", "--format", "json", "--store", store]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("kind", ["leads", "prospects", "events", "assignments"])
+def test_an_export_without_rows_has_a_header_of_its_own(kind):
+    out = io.StringIO()
+    printing.write_csv(kind, [], out)
+    assert "lead_key" in out.getvalue().splitlines()[0].split(",")
 
 
 def test_verify_exits_0_or_4_with_the_first_difference(store, app, capsys):
