@@ -12,6 +12,8 @@ Stands = Callable[[int, TimerKind, str], bool]
 """(due_ns, kind, key) -> whether anything would come of this entry."""
 
 FEWEST_TO_PRUNE = 20_000
+PER_LEAD = 4
+"""An open lead has two deadlines at once: its standard and its lease, callback or desk."""
 
 
 class Deadlines:
@@ -42,12 +44,13 @@ class Deadlines:
             return heappop(self._heap)
         return None
 
-    def prune(self, stands: Stands) -> None:
-        """Forget entries that do not stand any more, once they may be as many as those that do.
+    def prune(self, stands: Stands, leads: int) -> None:
+        """Forget entries that do not stand any more, once they are more than those that do: more than
+        ``leads`` in memory account for.
 
         Else a lead that was closed within minutes would be remembered until the latest end it ever
         had, a week ahead."""
-        if len(self._heap) < self._most:
+        if len(self._heap) < max(self._most, PER_LEAD * leads):
             return
         self._heap = [entry for entry in self._heap if stands(*entry)]
         heapify(self._heap)

@@ -135,7 +135,7 @@ class State:
                 del self.closed[key]
                 lead = self.leads.pop(key)
                 self.by_vendor.pop((lead.vendor, lead.vendor_id), None)
-        self.deadlines.prune(self._stands)
+        self.deadlines.prune(self._stands, len(self.leads))
 
     def next_due_ns(self) -> int | None:
         """When the next deadline is due of which something would come; None: there is none."""

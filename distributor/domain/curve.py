@@ -40,13 +40,15 @@ def _exact(delay: float) -> float:
 
 
 _GRID = [_exact(float(second)) for second in range(_GRID_SECONDS + 2)]
+_END = int(CURVE_POINTS[-1][0])
+_MINUTES = [_exact(60.0 * minute) for minute in range(_END // 60 + 2)]
 
 
 def worth(delay: float) -> float:
     """The multiplier after ``delay`` seconds (floor time; a negative delay counts as none).
 
-    Within the first hour it is read from a grid of whole seconds, linearly between them: the error
-    is below 0.001.
+    It is read from a grid of whole seconds, after the first hour of whole minutes, linearly between
+    them: the error is below 0.001.
     """
     if delay <= 30.0:
         return 4.91
@@ -54,4 +56,8 @@ def worth(delay: float) -> float:
         second = int(delay)
         low = _GRID[second]
         return low + (delay - second) * (_GRID[second + 1] - low)
-    return _exact(delay)
+    if delay < _END:
+        minute = int(delay / 60.0)
+        low = _MINUTES[minute]
+        return low + (delay / 60.0 - minute) * (_MINUTES[minute + 1] - low)
+    return 1.0

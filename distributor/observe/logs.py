@@ -53,6 +53,7 @@ PERSONAL: Final = frozenset(
 
 SECRET: Final = frozenset({"authorization", "password", "secret", "token"})
 
+_HIDDEN: Final = PERSONAL | SECRET
 REMOVED: Final = "[removed]"
 _OUR_KEYS: Final = frozenset({"lead_key", "assignment_id"})
 _DEPTH: Final = 6
@@ -62,6 +63,7 @@ _DEPTH: Final = 6
 _NUMBER = re.compile(
     r"(?<![\w.])(?!\d{1,3}(?:\.\d{1,3}){3}(?![\d.]))\+?\(?\d(?:[ ()./-]{0,2}\d){8,14}(?![\w])"
 )
+_SHORTEST_NUMBER: Final = 9
 _MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
 
 
@@ -70,7 +72,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, bytes | bytearray):
         return REMOVED
     if isinstance(value, str):
-        return _MAIL.sub(REMOVED, _NUMBER.sub(REMOVED, value))
+        return _clean_text(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= _DEPTH:
@@ -79,11 +81,17 @@ def clean(value: Any, depth: int = 0) -> Any:
         return {
             clean(str(key)): item if key in _OUR_KEYS else clean(item, depth + 1)
             for key, item in value.items()
-            if str(key).lower() not in PERSONAL | SECRET
+            if str(key).lower() not in _HIDDEN
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [clean(item, depth + 1) for item in value]
     return clean(str(value))
+
+
+def _clean_text(text: str) -> str:
+    if len(text) >= _SHORTEST_NUMBER:
+        text = _NUMBER.sub(REMOVED, text)
+    return _MAIL.sub(REMOVED, text) if "@" in text else text
 
 
 class _Sink:

@@ -6,17 +6,13 @@ A new file is taken whole or refused whole; refused, the settings in force stay 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-import structlog
-from watchfiles import Change, awatch
-
 from distributor.errors import BadConfig
 from distributor.settings import Settings, load
-
-log = structlog.get_logger(__name__)
 
 RESTART_KEYS: Final = (
     "store",
@@ -30,10 +26,9 @@ RESTART_KEYS: Final = (
 )
 """What is opened at the start and kept: a change needs a restart."""
 
-_DEBOUNCE_MS: Final = 100
-_STEP_MS: Final = 20
-_LOOK_AGAIN_MS: Final = 5000
-"""Where the folder sends no signals (network file systems) the file is compared this often."""
+LOOK_SECONDS: Final = 0.5
+"""So often the file is read, to see whether it changed. Being told by the system would be dearer: it
+tells of every write in the file's folder, and the store's own may be there, hundreds a second."""
 
 
 def reload(path: Path, current: Settings) -> Settings:
@@ -63,7 +58,8 @@ class Watch:
     """Follows the configuration file ``path``.
 
     ``current``: the settings in force. ``on_change`` gets new ones, ``on_refused`` the problems of a
-    file that was not taken. What changes, or is asked for with ``again``, after this was made and
+    file that was not taken. A change counts once two looks in a row saw the same: nobody is halfway
+    through writing the file then. What changes, or is asked for with ``again``, after this was made and
     before ``run`` is taken up by ``run``.
     """
 
@@ -78,28 +74,24 @@ class Watch:
         self._current = current
         self._on_change = on_change
         self._on_refused = on_refused
-        self._wake = asyncio.Event()
-        self._wake.set()
-        self._asked = False
-        self._seen = _content(path)
+        self._asked = asyncio.Event()
+        self._used = self._last_look = _content(path)
 
     def again(self) -> None:
-        """Read the file although it may not have changed: a secret's file may have."""
-        self._asked = True
-        self._wake.set()
+        """Read the file now, although it may not have changed: a secret's file may have."""
+        self._asked.set()
 
     async def run(self) -> None:
-        """Until cancelled. What ``on_change`` raises ends it (in an ExceptionGroup)."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(), name="config file watch")
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                content = _content(self._path)
-                if content == self._seen and not self._asked:
-                    continue
-                self._asked = False
-                self._seen = content
+        """Until cancelled. What ``on_change`` raises ends it."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
+            content = await asyncio.to_thread(_content, self._path)
+            settled = content == self._last_look
+            self._last_look = content
+            if self._asked.is_set() or (settled and content != self._used):
+                self._asked.clear()
+                self._used = content
                 await self._reload()
 
     async def _reload(self) -> None:
@@ -109,33 +101,6 @@ class Watch:
             self._on_refused(error.problems)
         else:
             await self._on_change(new)
-
-    async def _follow(self) -> None:
-        """Wake up when the file may have changed. The folder is watched, not the file, because
-        editors and deployment tools replace files by renaming.
-        """
-        try:
-            async for _ in _changes(self._path):
-                self._wake.set()
-        except (OSError, RuntimeError) as error:  # the watcher's own errors are RuntimeErrors
-            remedy = "after a change reload with SIGHUP"
-            log.warning("settings_not_watched", error=str(error), remedy=remedy)
-
-
-def _changes(path: Path) -> AsyncIterator[object]:
-    def ours(_change: Change, name: str) -> bool:
-        # Kubernetes swaps a link called "..data"; the file's own name does not change then.
-        return Path(name).name == path.name or Path(name).name.startswith("..")
-
-    return awatch(
-        path.absolute().parent,
-        watch_filter=ours,
-        debounce=_DEBOUNCE_MS,
-        step=_STEP_MS,
-        recursive=False,
-        rust_timeout=_LOOK_AGAIN_MS,
-        yield_on_timeout=True,
-    )
 
 
 def _content(path: Path) -> bytes | None:

@@ -18,7 +18,7 @@ def test_pruning_keeps_every_deadline_that_stands_in_its_order(
     deadlines._most = 0
     for number, due_ns in enumerate(times):
         deadlines.set(due_ns, "lead", f"K{number:04d}")
-    deadlines.prune(lambda due_ns, _kind, _key: due_ns >= limit)
+    deadlines.prune(lambda due_ns, _kind, _key: due_ns >= limit, 0)
     popped = []
     while (entry := deadlines.pop_due(100)) is not None:
         popped.append(entry)
@@ -50,8 +50,21 @@ def test_the_deadlines_of_closed_leads_are_forgotten(monkeypatch: pytest.MonkeyP
     assert len(scene.engine.state.deadlines) <= 100
 
 
+def test_the_deadlines_of_open_leads_are_not_looked_through_in_vain() -> None:
+    """A flood of new leads has nothing to forget: a look at every deadline would hold up the loop."""
+    deadlines = Deadlines()
+    deadlines._most = 0
+    for number in range(40):
+        deadlines.set(1 + number, "lead", f"K{number:04d}")
+    deadlines.prune(lambda *_: pytest.fail("looked"), 20)
+    assert len(deadlines) == 40
+    deadlines.prune(lambda *_: False, 2)
+    assert len(deadlines) == 0
+
+
 def test_open_leads_still_end_on_time_after_a_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distributor.core.deadlines.FEWEST_TO_PRUNE", 1)
+    monkeypatch.setattr("distributor.core.deadlines.PER_LEAD", 0)
     scene = Scene(["ana", "ben"], lease_seconds=600.0)
     scene.ready("ana")
     key = scene.lead("L1")

@@ -21,6 +21,11 @@ id = "ana"
 TEN_SECONDS = 10
 
 
+@pytest.fixture(autouse=True)
+def looks(monkeypatch):
+    monkeypatch.setattr("distributor.settings.reload.LOOK_SECONDS", 0.01)
+
+
 class Watched:
     """A running watch and what it reported."""
 
@@ -34,8 +39,6 @@ class Watched:
 
     async def __aenter__(self):
         self._task = asyncio.create_task(self.watch.run())
-        for _ in range(5):  # the folder is watched from the first steps of the task on
-            await asyncio.sleep(0)
         return self
 
     async def __aexit__(self, *args):
@@ -108,18 +111,32 @@ async def test_what_happens_before_the_watch_runs_is_not_missed(path, how):
         assert (await watched.next()).reps[0].window == (3 if how == "changed" else None)
 
 
-async def test_a_folder_that_cannot_be_watched_makes_no_file_bad(path, monkeypatch, capsys):
-    async def broken(*_args, **_options):
-        raise OSError("no space left for watches")
-        yield
+async def test_a_file_that_is_being_written_is_not_taken_before_it_is_whole(path, monkeypatch):
+    """Half a file may be a good one: with half the reps."""
+    whole = MINIMAL + "[[reps]]\nid = 'ben'\n"
+    looks = iter([MINIMAL.encode(), MINIMAL.encode() + b"\n", whole.encode(), whole.encode()])
+    last = b""
 
-    monkeypatch.setattr("distributor.settings.reload.awatch", broken)
+    def content(_path):
+        nonlocal last
+        last = next(looks, last)
+        return last
+
+    monkeypatch.setattr("distributor.settings.reload._content", content)
     async with Watched(path) as watched:
-        path.write_text(MINIMAL + "window = 3\n")
-        watched.watch.again()
-        assert (await watched.next()).reps[0].window == 3
+        path.write_text(whole)
+        assert [rep.id for rep in (await watched.next()).reps] == ["ana", "ben"]
         assert watched.reports.empty()
-    assert "settings_not_watched" in capsys.readouterr().out
+        assert last == whole.encode()
+
+
+async def test_a_file_that_vanishes_is_told_and_one_that_comes_back_is_taken(path):
+    async with Watched(path) as watched:
+        path.unlink()
+        assert "cannot be read" in (await watched.next())[0]
+        assert watched.settings.reps[0].window is None
+        path.write_text(MINIMAL + "window = 3\n")
+        assert (await watched.next()).reps[0].window == 3
 
 
 async def test_what_needs_a_restart_is_refused_whole(path):
