@@ -19,7 +19,7 @@ Policies are found through the entry point group ``distributor.policies``; an en
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -147,6 +147,11 @@ class PoolView(Protocol):
 
 class Policy(Protocol):
     """One pool's way of giving leads to reps. See the module for the rules of the game."""
+
+    window: ClassVar[int] = 1
+    """How many open leads a rep may have at a time where the settings name no ``window``, from 1 to 1000.
+    A policy that fills pipelines, or keeps a limit of its own, names many. A rep of several pools has
+    the least of theirs."""
 
     def start(self, pool: PoolView, now_ns: int) -> None:
         """Begin, or begin again after a restart or new settings: ``pool`` is complete, memory was
