@@ -135,7 +135,7 @@ class Fair(PushPolicy):
         return lease
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
         walk = self._line.walk(available)
         first = next(walk, None)

@@ -58,7 +58,7 @@ class LongestIdle(PushPolicy):
         self._place(rep)
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
         return self._line.walk(available)
 

@@ -273,7 +273,7 @@ class IgnoresOwners(Careful):
 
 class GoesByTheHash(LongestIdle):
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterator[tuple[Key, Rep]]:
         for rep_id in set(available):
             yield (0.0, 0, rep_id), available[rep_id]
