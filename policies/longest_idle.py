@@ -35,27 +35,27 @@ class LongestIdle(PushPolicy):
         super().start(pool, now_ns)
         self._line.clear()
         for rep in pool.members.values():
-            self._place(rep)
+            self._place(rep, now_ns)
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
         """Slots or idle time may have changed."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
         """One slot fewer."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def lease_ended(
         self, lead: Lead, rep: Rep, cause: EndCause, *, blame: bool, now_ns: int
     ) -> None:
         """One slot more."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def work_ended(
         self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
     ) -> None:
         """One slot more."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def _order(
         self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
@@ -72,6 +72,6 @@ class LongestIdle(PushPolicy):
             f"{runner_up(second, self.note.replace('_', ' '))}."
         )
 
-    def _place(self, rep: Rep) -> None:
+    def _place(self, rep: Rep, now_ns: int) -> None:
         if self._pool is not None and rep.id in self._pool.members:
             self._line.put((self.load(rep), max(rep.last_freed_ns, rep.last_assigned_ns), rep.id))

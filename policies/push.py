@@ -9,7 +9,7 @@ the rep is asked.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
 from zlib import crc32
@@ -63,6 +63,14 @@ class RepOrder:
     def __len__(self) -> int:
         return len(self._sorted)
 
+    def __getitem__(self, place: int) -> Key:
+        return self._sorted[place]
+
+    def end_of_equals(self, place: int) -> int:
+        """The first place after ``place`` whose figure is another one."""
+        figure = self._sorted[place][0]
+        return bisect_right(self._sorted, figure, lo=place, key=lambda key: key[0])
+
     def put(self, key: Key) -> None:
         """Give a rep its place; nothing happens when it is there already."""
         old = self._keys.get(key[2])
@@ -72,6 +80,12 @@ class RepOrder:
             del self._sorted[bisect_left(self._sorted, old)]
         self._keys[key[2]] = key
         insort(self._sorted, key)
+
+    def drop(self, rep: str) -> None:
+        """Take a rep out, if it is in."""
+        key = self._keys.pop(rep, None)
+        if key is not None:
+            del self._sorted[bisect_left(self._sorted, key)]
 
     def walk(self, available: Mapping[str, Rep]) -> Iterator[tuple[Key, Rep]]:
         """The available reps in order, by whichever way is shorter."""

@@ -204,13 +204,26 @@ def test_longest_idle_prefers_the_rep_with_fewer_open_leads_then_the_longest_wai
     assert desk.give() == "rep1"
 
 
-def test_least_loaded_looks_at_the_share_of_the_window() -> None:
+def test_least_loaded_counts_what_waits_for_a_call_and_what_is_in_one() -> None:
     desk = Desk(LeastLoaded, reps=2)
-    desk.rep(0).window, desk.rep(1).window = 2, 8
-    for place in (0, 1):
-        desk.changed(desk.rep(place))
-    desk.give(10)
-    assert desk.counts == {"rep0": 2, "rep1": 8}
+    desk.give(8)
+    assert desk.counts == {"rep0": 4, "rep1": 4}
+    desk.contact(next(key for key, lead in desk.pool.leads.items() if lead.rep == "rep0"))
+    desk.give(2)
+    assert desk.counts == {"rep0": 5, "rep1": 5}
+    desk.finish(next(key for key, lead in desk.pool.leads.items() if lead.state == "working"))
+    assert desk.give() == "rep0"
+
+
+def test_least_loaded_draws_among_equals() -> None:
+    desk = Desk(LeastLoaded, reps=5)
+    firsts = []
+    for _ in range(100):
+        firsts.append(desk.give())
+        desk.contact(f"L{desk.number:05}")
+        desk.finish(f"L{desk.number:05}")
+    assert min(Counter(firsts).values()) >= 8, Counter(firsts)
+    assert len(Counter(firsts)) == 5
 
 
 def test_weighted_is_smooth() -> None:
