@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distributor.domain.floor import FlowPlan
-from distributor.domain.lead import Lead
+from distributor.domain.lead import Lead, LeadStatus
 from distributor.domain.policy import Lease
 from distributor.domain.rep import Flow, Rep, RepState
 from policies.fair import Fair
@@ -131,6 +131,62 @@ def test_a_failed_delivery_gives_the_turn_back() -> None:
     desk.end("L00001", "delivery_failed", blame=False, excluded=True)
     desk.give(3)
     assert desk.counts == {"rep0": 2, "rep1": 2}
+
+
+def bad_leads(desk: Desk, place: int, count: int, status: LeadStatus = "invalid") -> None:
+    """The rep's first leads turn out to be bad."""
+    theirs = [key for key, lead in desk.pool.leads.items() if lead.rep == f"rep{place}"]
+    for key in theirs[:count]:
+        desk.contact(key)
+        desk.finish(key, cause="status", status=status)
+
+
+def lead_of(desk: Desk, before: Counter[str]) -> int:
+    """How many leads more than rep1 rep0 got since then."""
+    gained = desk.counts - before
+    return gained["rep0"] - gained["rep1"]
+
+
+@pytest.mark.parametrize(("status", "owed"), [("invalid", 1), ("unqualified", 0)])
+def test_a_lead_that_proved_bad_is_made_up_for(status: LeadStatus, owed: int) -> None:
+    desk = Desk(Fair, reps=2)
+    desk.give(4)
+    bad_leads(desk, 0, 1, status)
+    before = desk.counts
+    desk.give(20 + owed)
+    assert lead_of(desk, before) == owed
+
+
+def test_of_many_bad_leads_three_are_made_up_for_and_one_at_a_time() -> None:
+    desk = Desk(Fair, reps=2)
+    desk.give(16)
+    bad_leads(desk, 0, 8)
+    before = desk.counts
+    got = "".join(desk.give()[-1] for _ in range(23))
+    assert lead_of(desk, before) == 3
+    assert "000" not in got, got
+
+
+def test_a_lead_whose_badness_is_told_late_is_made_up_for_once() -> None:
+    desk = Desk(Fair, reps=2)
+    desk.give(4)
+    desk.contact("L00001")
+    desk.finish("L00001", cause="call_limit")
+    before = desk.counts
+    for _ in range(3):
+        desk.late("L00001", "invalid")
+    desk.give(21)
+    assert lead_of(desk, before) == 1
+
+
+def test_what_is_owed_lapses_at_the_end_of_the_day() -> None:
+    desk = Desk(Fair, reps=2)
+    desk.give(4)
+    bad_leads(desk, 0, 2)
+    desk.advance(86_400.0)
+    before = desk.counts
+    desk.give(20)
+    assert lead_of(desk, before) == 0
 
 
 def test_what_a_rep_is_owed_is_capped_and_paid_back_one_lead_at_a_time() -> None:
