@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributor.domain.floor import FlowPlan
 from distributor.domain.lead import Lead, LeadStatus
 from distributor.domain.policy import Lease
 from distributor.domain.rep import Flow, Rep, RepState
@@ -22,35 +21,9 @@ from policies.miniature import MiniFloor, MiniPool
 from policies.push import RANKED, PushPolicy, RepOrder
 from policies.rotate import Rotate
 from policies.weighted import Weighted
+from tests.policies.desk import Desk
 
 PUSH = [Fair, LongestIdle, LeastLoaded, Weighted, Rotate]
-
-
-class Desk(MiniFloor):
-    """A floor of ready reps with wide windows, and a count of who got what."""
-
-    def __init__(self, policy: type[PushPolicy], reps: int = 3, window: int = 10_000) -> None:
-        super().__init__(policy, reps, window=window, flow=FlowPlan(lease_seconds=1e9))
-        for rep in list(self.pool.reps):
-            self.presence(rep, "ready")
-        self.number = 0
-
-    def rep(self, place: int) -> Rep:
-        return self.pool.reps[f"rep{place}"]
-
-    def give(self, count: int = 1, *, test: bool = False) -> str:
-        """``count`` leads come in, one a second; the rep who got the last one."""
-        key = ""
-        for _ in range(count):
-            self.number += 1
-            key = f"L{self.number:05}"
-            self.lead(key, test=test)
-            self.advance(1.0)
-        return self.pool.leads[key].rep
-
-    @property
-    def counts(self) -> Counter[str]:
-        return Counter(lead.rep for lead in self.pool.leads.values() if not lead.test)
 
 
 def test_fair_gives_everybody_the_same_number() -> None:
