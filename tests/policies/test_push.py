@@ -120,13 +120,13 @@ def lead_of(desk: Desk, before: Counter[str]) -> int:
     return gained["rep0"] - gained["rep1"]
 
 
-@pytest.mark.parametrize(("status", "owed"), [("invalid", 1), ("unqualified", 0)])
-def test_a_lead_that_proved_bad_is_made_up_for(status: LeadStatus, owed: int) -> None:
+@pytest.mark.parametrize(("status", "owed"), [("invalid", 2), ("unqualified", 0)])
+def test_leads_that_proved_bad_are_made_up_for(status: LeadStatus, owed: int) -> None:
     desk = Desk(Fair, reps=2)
     desk.give(4)
-    bad_leads(desk, 0, 1, status)
+    bad_leads(desk, 0, 2, status)
     before = desk.counts
-    desk.give(20 + owed)
+    desk.give(22)
     assert lead_of(desk, before) == owed
 
 
@@ -143,13 +143,15 @@ def test_of_many_bad_leads_three_are_made_up_for_and_one_at_a_time() -> None:
 def test_a_lead_whose_badness_is_told_late_is_made_up_for_once() -> None:
     desk = Desk(Fair, reps=2)
     desk.give(4)
-    desk.contact("L00001")
-    desk.finish("L00001", cause="call_limit")
+    for key in ("L00001", "L00003"):
+        desk.contact(key)
+        desk.finish(key, cause="call_limit")
     before = desk.counts
-    for _ in range(3):
-        desk.late("L00001", "invalid")
-    desk.give(21)
-    assert lead_of(desk, before) == 1
+    for key in ("L00001", "L00003"):
+        for status in ("unqualified", "invalid", "invalid"):
+            desk.late(key, status)
+    desk.give(22)
+    assert lead_of(desk, before) == 2
 
 
 def test_what_is_owed_lapses_at_the_end_of_the_day() -> None:

@@ -112,10 +112,13 @@ def test_gradient_shrinks_when_trips_get_long_and_comes_back() -> None:
     one_by_one(desk, 10.0)
     # Alone in flight, with room for ten: nothing speaks against more, but it does not grow.
     assert window(desk) == 10.0
-    one_by_one(desk, 40.0)
-    long = 10.0 + 30.0 / 60.0
-    gradient = max(1.5 * long / 40.0, 0.5)
+    one_by_one(desk, 20.0)
+    long = 10.0 + 10.0 / 60.0
+    gradient = 1.5 * long / 20.0
     assert window(desk) == pytest.approx(10.0 + 0.2 * (10.0 * gradient + 1.0 - 10.0))
+    before = window(desk)
+    one_by_one(desk, 400.0)  # no more than half is taken away at a time
+    assert window(desk) == pytest.approx(before + 0.2 * (1.0 - before * 0.5))
     deliver(desk, 30)
     for _ in range(10):
         before = window(desk)
