@@ -30,6 +30,10 @@ class LongestIdle(PushPolicy):
         """What makes a rep less free than another: its open leads."""
         return float(len(rep.open))
 
+    def since_ns(self, rep: Rep) -> int:
+        """Since when the rep waits, among those with the same load."""
+        return max(rep.last_freed_ns, rep.last_assigned_ns)
+
     def start(self, pool: PoolView, now_ns: int) -> None:
         """Line up the members; everything is read from the pool."""
         super().start(pool, now_ns)
@@ -74,4 +78,4 @@ class LongestIdle(PushPolicy):
 
     def _place(self, rep: Rep, now_ns: int) -> None:
         if self._pool is not None and rep.id in self._pool.members:
-            self._line.put((self.load(rep), max(rep.last_freed_ns, rep.last_assigned_ns), rep.id))
+            self._line.put((self.load(rep), self.since_ns(rep), rep.id))

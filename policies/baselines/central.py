@@ -1,4 +1,7 @@
-"""What the baselines share that keep leads in one queue until a rep has room by a limit of their own."""
+"""What the baselines share that keep leads in one queue until a rep has room by a limit of their own.
+
+The limit belongs to the policy: the core's window is wide, see ``FirstCome``.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ class CentralQueue(FirstCome, LongestIdle):
 
     reason: ClassVar[str] = "has_room"
     counted: ClassVar[str] = "open"
+    waited: ClassVar[str] = "been idle"
 
     def _used(self, rep: Rep) -> int:
         """How much of its limit a rep has used."""
@@ -83,14 +87,25 @@ class CentralQueue(FirstCome, LongestIdle):
         idle = f"for {pool.seconds(since_ns, now_ns):.0f} s" if since_ns else "from the start"
         return (
             f"{called(rep)} has room, {self._used(rep)} of {self._limit(rep, now_ns)} {self.counted} "
-            f"leads, and has waited {idle}; {runner_up(second, 'open leads')}."
+            f"leads, and has {self.waited} {idle}; {runner_up(second, self.note.replace('_', ' '))}."
         )
 
 
 class Uncontacted(CentralQueue):
-    """A limit of the leads that were not contacted; those in hand are free."""
+    """A limit of the leads that were not contacted. Nothing else is looked at: a rep in a call with none
+    waiting stands beside the idle ones, in the order of their last lead."""
 
+    note: ClassVar[str] = "uncontacted_leads"
     counted: ClassVar[str] = "uncontacted"
+    waited: ClassVar[str] = "had no new lead"
+
+    def load(self, rep: Rep) -> float:
+        """Leads that were not contacted."""
+        return float(rep.uncontacted)
+
+    def since_ns(self, rep: Rep) -> int:
+        """The time of the rep's last lead."""
+        return rep.last_assigned_ns
 
     def _used(self, rep: Rep) -> int:
         return rep.uncontacted

@@ -209,13 +209,26 @@ def test_cap_uncontacted_gives_the_next_lead_with_the_contact() -> None:
     assert held(desk, "rep0") == ["L2"]
 
 
-@pytest.mark.parametrize("policy", [CapOpen, CapUncontacted])
-def test_a_cap_goes_to_the_emptiest_then_to_the_longest_idle(policy: type[CapOpen]) -> None:
-    desk = Desk(policy)
+def test_cap_open_goes_to_the_emptiest_then_to_the_longest_idle() -> None:
+    desk = Desk(CapOpen)
     assert [desk.give() for _ in range(3)] == ["rep0", "rep1", "rep2"]
     for rep in ("rep1", "rep2", "rep0"):
         work_off(desk, rep, 5.0)
-    assert [desk.give() for _ in range(3)] == ["rep1", "rep2", "rep0"]
+    assert [desk.give() for _ in range(2)] == ["rep1", "rep2"]
+    work_off(desk, "rep1", 5.0)
+    assert desk.give() == "rep0"
+    assert "been idle for" in why(desk)
+
+
+def test_cap_uncontacted_takes_a_rep_in_a_call_for_a_free_one() -> None:
+    desk = Desk(CapUncontacted)
+    assert [desk.give() for _ in range(3)] == ["rep0", "rep1", "rep2"]
+    work_off(desk, "rep2", 5.0)
+    work_off(desk, "rep1", 5.0)
+    desk.contact("L00001")
+    assert desk.give() == "rep0"  # its last lead is the oldest
+    assert desk.give() == "rep1"
+    assert "had no new lead for" in why(desk)
 
 
 @pytest.mark.parametrize("policy", [CapOpen, CapUncontacted])
