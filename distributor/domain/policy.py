@@ -164,7 +164,7 @@ class Policy(Protocol):
 
     def changed_memory(self) -> Iterable[tuple[str, bytes]]:
         """(rep or "", memory) that changed since the last call."""
-        ...
+        return ()
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
         """Presence, pause, override, pace, wrap-up or slots of a member changed."""
@@ -215,7 +215,7 @@ class Policy(Protocol):
 
     def flow_changes(self, now_ns: int) -> Iterable[tuple[str, Flow, dict[str, float]]]:
         """(rep, flow, numbers) of the reps whose flow changed by a visible step since last asked."""
-        ...
+        return ()
 
 
 class PolicyFactory(Protocol):
