@@ -188,6 +188,7 @@ class _Watch:
 
     _MODULES: Final = frozenset({"time", "random", "_random", "posix", "nt", "_socket", "_io"})
     _NAMES: Final = frozenset({"now", "utcnow", "today", "hash"})
+    _HARMLESS: Final = frozenset({bytes, dict, float, int, list, set, str, tuple})
 
     def __init__(self) -> None:
         self.seen: dict[str, None] = {}
@@ -210,6 +211,8 @@ class _Watch:
         if event != "c_call":
             return
         owner = getattr(function, "__self__", None)
+        if type(owner) in self._HARMLESS:  # by far the most
+            return
         module = getattr(function, "__module__", None) or type(owner).__module__
         name = str(getattr(function, "__qualname__", ""))
         clock = name.rpartition(".")[2] in self._NAMES and module in ("datetime", "builtins")
