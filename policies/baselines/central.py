@@ -84,10 +84,11 @@ class CentralQueue(FirstCome, LongestIdle):
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
         (_, since_ns, _), rep = best
-        idle = f"for {pool.seconds(since_ns, now_ns):.0f} s" if since_ns else "from the start"
+        idle = f"has {self.waited} for {pool.seconds(since_ns, now_ns):.0f} s"
+        idle = idle if since_ns else "has had no lead yet"
         return (
             f"{called(rep)} has room, {self._used(rep)} of {self._limit(rep, now_ns)} {self.counted} "
-            f"leads, and has {self.waited} {idle}; {runner_up(second, self.note.replace('_', ' '))}."
+            f"leads, and {idle}; {runner_up(second, self.note.replace('_', ' '))}."
         )
 
 
