@@ -7,8 +7,9 @@ pool's clock is how far the least ``vt`` of those with a free slot has come; it 
 - A turn that the rep lost by itself (rejected, unanswered) stays spent; so no make-up.
 - A rep that was away, paused or held back starts no lower than the clock when it comes back, or it
   would get everything until it had caught up.
-- What a rep missed while it was busy, and a delivery that failed by no fault of the rep, are owed to it,
-  up to ``CREDIT`` leads: a call costs no turn, a morning in a call is not made up for. A lead that was
+- What a rep missed while it was busy, a lead that proved to be bad (``invalid``) and a delivery that
+  failed by no fault of the rep are owed to it, up to ``CREDIT`` leads and until the day is over (midnight
+  UTC of the floor's time): a call costs no turn, a morning in a call is not made up for. A lead that was
   owed adds nothing to ``vt``; whoever had the pool's last lead is owed nothing for the moment, so that
   no rep makes up for two in a row.
 - A supervisor's override between 0 and 1 multiplies the weight, so ``vt`` grows faster.
@@ -23,19 +24,20 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from distributor.domain.decisions import EndCause
+from distributor.domain.decisions import EndCause, WorkEndCause
 from distributor.domain.lead import Lead
-from distributor.domain.policy import Lease, PoolView
+from distributor.domain.policy import Intent, Lease, PoolView
 from distributor.domain.rep import Rep
 from policies.push import Key, PushPolicy, RepOrder, called, flow_weight, is_present, runner_up
 
 CREDIT: Final = 3.0
 """How many leads a rep may be owed."""
+DAY_SECONDS: Final = 86_400.0
 
 
 class _Turns(msgspec.Struct, array_like=True, gc=False):
     """One rep's memory: virtual time, time of the last lead, whether it is in the rotation; the leads it is
-    owed; the number of its last lead in the pool, and the pool's clock then."""
+    owed; the number of its last lead in the pool, and the pool's clock then; the day it was last owed one."""
 
     vt: float = 0.0
     last_ns: int = 0
@@ -43,6 +45,7 @@ class _Turns(msgspec.Struct, array_like=True, gc=False):
     owed: float = 0.0
     number: int = 0
     clock: float = 0.0
+    day: int = 0
 
 
 class Fair(PushPolicy):
@@ -61,6 +64,8 @@ class Fair(PushPolicy):
         self._asked = ""
         self._least = 0.0
         self._line = RepOrder()
+        self._ended: list[tuple[str, str, int]] = []
+        self._today = 0
 
     def start(self, pool: PoolView, now_ns: int) -> None:
         """Line up the members; what was remembered of a rep outlives its membership."""
@@ -69,6 +74,7 @@ class Fair(PushPolicy):
             if turns.present and rep_id not in pool.members:
                 self._leave(rep_id, turns)
         self._line.clear()
+        self._begin_day(pool, now_ns)
         for rep in pool.members.values():
             self.rep_changed(rep, now_ns)
             self._place(rep, now_ns)
@@ -82,6 +88,7 @@ class Fair(PushPolicy):
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
         """A rep that joins the rotation, or has a free slot again, starts no lower than the clock."""
+        self._end_day(now_ns)
         turns = self._turns.setdefault(rep.id, _Turns())
         if not is_present(rep, now_ns):
             if turns.present:
@@ -94,14 +101,15 @@ class Fair(PushPolicy):
         elif turns.vt < self._clock and rep.state == "ready" and len(rep.open) < rep.window:
             missed = (self._clock - turns.vt) / self._turn(rep, now_ns)
             if missed > 1.0:  # else it just keeps its place
-                turns.vt, turns.owed = self._clock, min(turns.owed + missed, CREDIT)
-                self._changed[rep.id] = None
+                turns.vt = self._clock
+                self._owe(rep.id, turns, missed)
         self._place(rep, now_ns)
 
     def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
         """One turn is spent, also on a lead that a supervisor gave."""
         if lead.test:
             return
+        self._end_day(now_ns)
         turns = self._turns.setdefault(rep.id, _Turns())
         if lead.key == self._asked:
             self._clock = max(self._clock, min(turns.vt, self._least))
@@ -120,12 +128,64 @@ class Fair(PushPolicy):
         self, lead: Lead, rep: Rep, cause: EndCause, *, blame: bool, now_ns: int
     ) -> None:
         """After a fault of the system the rep is owed a lead; every other end leaves the turn spent."""
+        self._end_day(now_ns)
+        self._note(lead, rep, now_ns)
         turns = self._turns.get(rep.id)
         if turns is None or lead.test or blame or cause != "delivery_failed":
             return
-        turns.owed = min(turns.owed + 1.0, CREDIT)
+        self._owe(rep.id, turns, 1.0)
         self._place(rep, now_ns)
-        self._changed[rep.id] = None
+
+    def work_ended(
+        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+    ) -> None:
+        """The lead may be closed as a bad one."""
+        self._note(lead, rep, now_ns)
+
+    def _note(self, lead: Lead, rep: Rep, now_ns: int) -> None:
+        if not lead.test and lead.status != "invalid" and rep.id in self._turns:
+            self._ended.append((lead.key, rep.id, now_ns))
+
+    def _make_up(self) -> None:
+        """What ended just now has its status by the time the policy is asked."""
+        ended, self._ended = self._ended, []
+        for key, rep_id, now_ns in ended:
+            lead = self._pool.lead(key) if self._pool is not None else None
+            if self._pool is None or lead is None or lead.status != "invalid":
+                continue
+            self._owe(rep_id, self._turns[rep_id], 1.0)
+            if rep_id in self._pool.members:
+                self._place(self._pool.members[rep_id], now_ns)
+
+    def _owe(self, rep: str, turns: _Turns, leads: float) -> None:
+        turns.owed, turns.day = min(turns.owed + leads, CREDIT), self._today
+        self._changed[rep] = None
+
+    def next_intent(self, now_ns: int) -> Intent | None:
+        """Lease the best lead that an available rep may take; None where there is none."""
+        self._end_day(now_ns)
+        self._make_up()
+        return super().next_intent(now_ns)
+
+    def changed_memory(self) -> list[tuple[str, bytes]]:
+        """The turns of those who had a lead, or are owed one; asked also while nothing can be leased."""
+        self._make_up()
+        return super().changed_memory()
+
+    def _begin_day(self, pool: PoolView, now_ns: int) -> None:
+        """What was owed on an earlier day is forgotten."""
+        self._today = int(pool.seconds(0, now_ns) // DAY_SECONDS)
+        for rep_id, turns in self._turns.items():
+            if turns.owed and turns.day < self._today:
+                turns.owed = 0.0
+                self._changed[rep_id] = None
+                if rep_id in pool.members:
+                    self._place(pool.members[rep_id], now_ns)
+
+    def _end_day(self, now_ns: int) -> None:
+        pool = self._pool
+        if pool is not None and pool.seconds(0, now_ns) >= (self._today + 1) * DAY_SECONDS:
+            self._begin_day(pool, now_ns)
 
     def _offer(
         self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
@@ -135,7 +195,7 @@ class Fair(PushPolicy):
         return lease
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
         walk = self._line.walk(available)
         first = next(walk, None)

@@ -1,8 +1,8 @@
 """One scene in two processes that hash differently: what depends on the order of a set shows here.
 
-    python -m policies.hash_seeds MODULE:NAME
+    python -m policies.hash_seeds MODULE:NAME ...
 
-prints the intents of the policy that the factory ``NAME`` of ``MODULE`` makes, a line each.
+prints the intents of the policies that the factories make, a line each.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from distributor.domain.policy import PolicyFactory
 
 
-def two_runs(factory: PolicyFactory) -> tuple[list[str], list[str], str]:
-    """The intents under two hash seeds, and what went wrong ("" nothing). Both are empty for a factory
-    that another process could not import by its name, such as a lambda."""
-    name = _importable(factory)
-    if not name:
+def two_runs(*factories: PolicyFactory) -> tuple[list[str], list[str], str]:
+    """The intents under two hash seeds, and what went wrong ("" nothing). A factory that another process
+    could not import by its name, such as a lambda, is left out."""
+    names = [name for name in map(_importable, factories) if name]
+    if not names:
         return [], [], ""
     path = ":".join(part or "." for part in sys.path)
     runs = [
-        subprocess.Popen(  # noqa: S603 - this interpreter, and a name that was just looked up
-            [sys.executable, "-m", "policies.hash_seeds", name],
+        subprocess.Popen(  # noqa: S603 - this interpreter, and names that were just looked up
+            [sys.executable, "-m", "policies.hash_seeds", *names],
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -50,14 +50,16 @@ def _importable(factory: PolicyFactory) -> str:
     return f"{module}:{path}" if found is factory and module != "__main__" else ""
 
 
-def main(name: str) -> None:
-    """Print the intents of one scene."""
+def main(names: list[str]) -> None:
+    """Print the intents of one scene under each policy."""
     from policies.conformance import seeded_log  # noqa: PLC0415 - which imports this module
 
-    module, _, path = name.partition(":")
-    factory = functools.reduce(getattr, path.split("."), importlib.import_module(module))
-    sys.stdout.write("\n".join(seeded_log(cast("PolicyFactory", factory))))
+    for name in names:
+        module, _, path = name.partition(":")
+        factory = functools.reduce(getattr, path.split("."), importlib.import_module(module))
+        for intent in seeded_log(cast("PolicyFactory", factory)):
+            sys.stdout.write(f"{name} {intent}\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

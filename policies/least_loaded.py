@@ -1,19 +1,32 @@
-"""``least_loaded``: the rep whose pipeline is emptiest for its window; ties to the longest idle."""
+"""``least_loaded``: the rep with the fewest open leads, known as "join the shortest queue"; ties are drawn.
+
+Open are the leads that wait for a call and those in a call: the rep's whole queue.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
-from policies.longest_idle import LongestIdle
+from policies.drawn import Drawn
+from policies.push import Key, called, runner_up
 
 
-class LeastLoaded(LongestIdle):
-    """Fewest open leads relative to the window, then longest idle, then the id."""
+class LeastLoaded(Drawn):
+    """Fewest open leads, uncontacted and in hand."""
 
     reason: ClassVar[str] = "least_loaded"
-    note: ClassVar[str] = "load"
+    note: ClassVar[str] = "open_leads"
 
-    def load(self, rep: Rep) -> float:
-        """Open leads as a share of the window."""
-        return len(rep.open) / max(rep.window, 1)
+    def _figure(self, rep: Rep) -> float:
+        return float(len(rep.open))
+
+    def _sentence(
+        self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
+    ) -> str:
+        rep = best[1]
+        return (
+            f"{called(rep)} has {len(rep.open)} open lead(s), nobody of the {len(self._line)} reps with "
+            f"a free slot who may take it has fewer; {runner_up(second, 'open leads')}."
+        )

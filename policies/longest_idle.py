@@ -30,35 +30,39 @@ class LongestIdle(PushPolicy):
         """What makes a rep less free than another: its open leads."""
         return float(len(rep.open))
 
+    def since_ns(self, rep: Rep) -> int:
+        """Since when the rep waits, among those with the same load."""
+        return max(rep.last_freed_ns, rep.last_assigned_ns)
+
     def start(self, pool: PoolView, now_ns: int) -> None:
         """Line up the members; everything is read from the pool."""
         super().start(pool, now_ns)
         self._line.clear()
         for rep in pool.members.values():
-            self._place(rep)
+            self._place(rep, now_ns)
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
         """Slots or idle time may have changed."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def leased(self, lead: Lead, rep: Rep, now_ns: int) -> None:
         """One slot fewer."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def lease_ended(
         self, lead: Lead, rep: Rep, cause: EndCause, *, blame: bool, now_ns: int
     ) -> None:
         """One slot more."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def work_ended(
         self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
     ) -> None:
         """One slot more."""
-        self._place(rep)
+        self._place(rep, now_ns)
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
         return self._line.walk(available)
 
@@ -72,6 +76,6 @@ class LongestIdle(PushPolicy):
             f"{runner_up(second, self.note.replace('_', ' '))}."
         )
 
-    def _place(self, rep: Rep) -> None:
+    def _place(self, rep: Rep, now_ns: int) -> None:
         if self._pool is not None and rep.id in self._pool.members:
-            self._line.put((self.load(rep), max(rep.last_freed_ns, rep.last_assigned_ns), rep.id))
+            self._line.put((self.load(rep), self.since_ns(rep), rep.id))

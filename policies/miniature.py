@@ -14,7 +14,7 @@ import msgspec
 from distributor.domain.decisions import EndCause, WorkEndCause
 from distributor.domain.floor import FlowPlan
 from distributor.domain.ids import to_ns
-from distributor.domain.lead import Lead
+from distributor.domain.lead import Lead, LeadStatus
 from distributor.domain.policy import Defer, Intent, Policy, Recall
 from distributor.domain.rep import Flow, Rep, RepState
 from policies.minipool import START_NS, MiniPool
@@ -150,27 +150,32 @@ class MiniFloor:
         self._tell(lambda: self.policy.contacted(lead, rep, now, counted=counted, now_ns=now))
 
     def finish(
-        self, key: str, *, converted: bool = False, cause: WorkEndCause = "call_ended"
+        self,
+        key: str,
+        *,
+        converted: bool = False,
+        cause: WorkEndCause = "call_ended",
+        status: LeadStatus | None = None,
     ) -> None:
-        """The conversation is over and the lead closed; with ``call_limit`` its end is inferred, and
-        the lead stays in work until somebody says more (``late``)."""
+        """The conversation is over and the lead closed, as ``status`` where one is given; with
+        ``call_limit`` its end is inferred, and the lead stays in work until somebody says more (``late``)."""
         lead = self.pool.leads[key]
         rep = self.pool.reps[lead.rep]
         self._leave(lead, rep, cause)
         if cause != "call_limit":
-            self._replace(self.pool.leads[key], state="closed")
+            self._replace(self.pool.leads[key], state="closed", status=status)
         if converted:
             self._tell(lambda: self.policy.converted(lead, rep, self.now_ns))
         self.changed(rep)
 
-    def late(self, key: str) -> None:
+    def late(self, key: str, status: LeadStatus | None = None) -> None:
         """The status of a lead that had left the pipeline before."""
         lead = self.pool.leads[key]
         rep = self.pool.reps.get(lead.rep)
-        self._replace(lead, state="closed")
         if rep is not None:
             now = self.now_ns
             self._tell(lambda: self.policy.work_ended(lead, rep, "late", now, now))
+        self._replace(lead, state="closed", status=status)
         self.settle()
 
     def _leave(self, lead: Lead, rep: Rep, cause: WorkEndCause) -> None:

@@ -9,7 +9,7 @@ the rep is asked.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
 from zlib import crc32
@@ -63,6 +63,14 @@ class RepOrder:
     def __len__(self) -> int:
         return len(self._sorted)
 
+    def __getitem__(self, place: int) -> Key:
+        return self._sorted[place]
+
+    def end_of_equals(self, place: int) -> int:
+        """The first place after ``place`` whose figure is another one."""
+        figure = self._sorted[place][0]
+        return bisect_right(self._sorted, figure, lo=place, key=lambda key: key[0])
+
     def put(self, key: Key) -> None:
         """Give a rep its place; nothing happens when it is there already."""
         old = self._keys.get(key[2])
@@ -72,6 +80,12 @@ class RepOrder:
             del self._sorted[bisect_left(self._sorted, old)]
         self._keys[key[2]] = key
         insort(self._sorted, key)
+
+    def drop(self, rep: str) -> None:
+        """Take a rep out, if it is in."""
+        key = self._keys.pop(rep, None)
+        if key is not None:
+            del self._sorted[bisect_left(self._sorted, key)]
 
     def walk(self, available: Mapping[str, Rep]) -> Iterator[tuple[Key, Rep]]:
         """The available reps in order, by whichever way is shorter."""
@@ -102,6 +116,8 @@ class PushPolicy:
     """-1 where the largest figure is first and keys hold it negated."""
     weighs_overrides: ClassVar[bool] = False
     """Whether the order itself sees to overrides between 0 and 1 (they multiply the weight)."""
+    window: ClassVar[int] = 1
+    """See ``Policy.window``."""
 
     def __init__(self) -> None:
         self._pool: PoolView | None = None
@@ -112,9 +128,9 @@ class PushPolicy:
     # What a subclass says.
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
-        """The available reps, first choice first; a key's figure is shown to people."""
+        """The available reps for this lead, first choice first; a key's figure is shown to people."""
         raise NotImplementedError
 
     def _sentence(
@@ -126,6 +142,14 @@ class PushPolicy:
     def _memory(self, rep: str) -> bytes:
         """What is to be remembered of a rep ("": of the pool) that was put into ``_changed``."""
         raise NotImplementedError
+
+    def _leads(self, pool: PoolView, now_ns: int) -> Iterator[Lead]:
+        """The waiting leads to be tried, first choice first: those of most value."""
+        best = pool.best(now_ns)
+        if best is not None:
+            yield best
+            # Where the best is for reps whose slots are full, others need not wait behind it.
+            yield from pool.in_order(now_ns, SCANNED_LEADS)
 
     # The Protocol.
 
@@ -186,18 +210,15 @@ class PushPolicy:
         available = pool.available
         if not available:
             return None
-        best = pool.best(now_ns)
-        if best is None:
-            return None
-        intent = self._offer(pool, best, available, now_ns)
-        if intent is None:
-            # The best lead is for reps whose slots are full: others need not wait behind it.
-            for lead in pool.in_order(now_ns, SCANNED_LEADS):
-                intent = self._offer(pool, lead, available, now_ns)
-                if intent is not None:
-                    return intent
+        tried = False
+        for lead in self._leads(pool, now_ns):
+            tried = True
+            intent = self._offer(pool, lead, available, now_ns)
+            if intent is not None:
+                return intent
+        if tried:
             self._set_wake(pool, now_ns)
-        return intent
+        return None
 
     def wake_ns(self) -> int | None:
         """The next minute, where a lead waits beside a free rep of whom an override keeps it."""
@@ -212,9 +233,13 @@ class PushPolicy:
             self._wake_ns = None
 
     def _may_have(self, pool: PoolView, rep: Rep, lead: Lead, now_ns: int) -> bool:
-        """Whether a supervisor's share of the flow lets this rep have this lead at present."""
+        """Whether nothing keeps this lead from this rep at present, nor a supervisor's hand."""
+        if not pool.may_take(rep, lead):
+            return False
+        if rep.override is None:
+            return rep.weight > 0.0
         if self.weighs_overrides or not _in_part(rep, now_ns):
-            return True
+            return flow_weight(rep, now_ns) > 0.0
         minute = int(pool.seconds(0, now_ns) // 60.0)
         chance = pool.draw(crc32(rep.id.encode()), crc32(lead.key.encode()), minute)
         return chance < override_share(rep, now_ns)
@@ -230,11 +255,8 @@ class PushPolicy:
         """The lease of ``lead`` to the first rep of the order who may take it."""
         ranked: list[Key] = []
         chosen: tuple[Key, Rep] | None = None
-        may_take = pool.may_take
-        for key, rep in self._order(pool, available, now_ns):
-            if not may_take(rep, lead) or flow_weight(rep, now_ns) <= 0.0:
-                continue
-            if rep.override is not None and not self._may_have(pool, rep, lead, now_ns):
+        for key, rep in self._order(pool, lead, available, now_ns):
+            if not self._may_have(pool, rep, lead, now_ns):
                 continue
             if chosen is None:
                 chosen = (key, rep)

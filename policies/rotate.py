@@ -46,7 +46,7 @@ class Rotate(PushPolicy):
             self._changed[""] = None
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterator[tuple[Key, Rep]]:
         first = self._places.get(self._last, -1) + 1
         ring = self._ring

@@ -179,7 +179,9 @@ def crowded(floor: MiniFloor) -> None:
 def _work(floor: MiniFloor, *, contact_share: float, seed: int) -> None:
     """Some of the leads that reps have are contacted; those contacted before are finished."""
     for place, lead in enumerate(list(floor.pool.leads.values())):
-        if lead.state == "working" and lead.in_pipeline:
+        if lead.state == "working" and lead.in_pipeline and place % 4 == 1:
+            floor.finish(lead.key, cause="status", status="invalid")
+        elif lead.state == "working" and lead.in_pipeline:
             floor.finish(lead.key, converted=place % 3 == 0)
         elif lead.state == "assigned" and draw(seed, place) < contact_share:
             floor.contact(lead.key, counted=place % 4 != 3)

@@ -79,7 +79,7 @@ class Weighted(PushPolicy):
             self._add(rep.id, self._total())
 
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterable[tuple[Key, Rep]]:
         held, round_ = self._credits, self._round + 1
         keys = sorted([(-held[rep].at(round_), 0, rep) for rep in available if rep in held])

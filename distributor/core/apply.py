@@ -321,7 +321,7 @@ class Apply:
 
     def _floor_applied(self, decision: d.FloorApplied) -> None:
         before = self.state.policy_names()
-        self.state.take_floor(decision.floor)
+        self.state.take_floor(decision.floor, decision.windows)
         after = self.state.policy_names()
         for owner in list(self.state.memories):
             pool_id = owner[0]

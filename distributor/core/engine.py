@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from distributor.domain.decisions import Decision
+    from distributor.domain.floor import Floor
     from distributor.domain.lead import Lead
     from distributor.domain.policy import PolicyFactory
     from distributor.domain.rep import Rep
@@ -155,13 +156,20 @@ class Engine:
 
     def _floor_changed(self, event: e.FloorChanged) -> None:
         core = self._core
-        core.emit(FloorApplied(event.floor))
+        core.emit(FloorApplied(event.floor, self._windows(event.floor)))
         self._make_policies()
         for rep in self.state.reps.values():
             if not rep.listed and rep.open:
                 self._leases.take_back(rep, "rep_removed", f"{rep.id} is no longer on the floor")
         for pool_id in list(self.state.pools):
             self._look_again(pool_id)
+
+    def _windows(self, floor: Floor) -> dict[str, int]:
+        """How many open leads the policies need their reps to have, where that is more than one."""
+        names = {pool.policy or floor.flow.policy for pool in floor.pools}
+        policies = {name: self._core.factories[name]() for name in sorted(names)}
+        needed = {name: getattr(policy, "window", 1) for name, policy in policies.items()}
+        return {name: window for name, window in needed.items() if window > 1}
 
     def _look_again(self, pool_id: str) -> None:
         """The leads that wait in a pool under new settings: it may be gone, or those who may take

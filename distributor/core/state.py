@@ -32,6 +32,7 @@ class Head(Struct):
     """Everything of the state but the leads: the head of a snapshot.
 
     ``closed``: since when a closed lead is kept in memory, where that is not when it was closed.
+    ``windows``: open leads that policies need their reps to have, see ``FloorApplied``.
     """
 
     floor: Floor
@@ -46,6 +47,7 @@ class Head(Struct):
     now_ns: int
     salt: str = ""
     closed: dict[str, int] = {}
+    windows: dict[str, int] = {}
 
 
 class State:
@@ -55,6 +57,7 @@ class State:
         self.tag = tag
         self.seed = seed
         self.floor = Floor(digest="")
+        self.windows: dict[str, int] = {}
         self.now_ns = 0
         self.epoch = 0
         self.salt = ""
@@ -208,9 +211,9 @@ class State:
         """Whether a dialer (none: the default one) takes nothing at present."""
         return (dialer or MQTT_TARGET) in self.targets_down
 
-    def take_floor(self, floor: Floor) -> None:
+    def take_floor(self, floor: Floor, windows: dict[str, int]) -> None:
         """Set the floor: known reps keep their state, reps no longer listed keep it unlisted."""
-        self.floor = floor
+        self.floor, self.windows = floor, windows
         listed = {plan.id for plan in floor.reps}
         for plan in floor.reps:
             rep = self.reps.get(plan.id)
@@ -218,7 +221,7 @@ class State:
                 rep = self.reps[plan.id] = Rep(id=plan.id, team=plan.team)
             rep.team, rep.name, rep.skills = plan.team, plan.name, plan.skills
             rep.weight = plan.weight
-            rep.window = floor.flow.window if plan.window is None else plan.window
+            rep.window = floor.window_of(plan, windows)
             pace = floor.flow.pace_seconds if plan.pace_seconds is None else plan.pace_seconds
             rep.pace_ns = floor.flow.span_ns(pace)
             rep.listed = True
@@ -279,6 +282,7 @@ class State:
                 salt=self.salt,
                 now_ns=self.now_ns,
                 closed={k: at for k, at in self.closed.items() if at != self.leads[k].since_ns},
+                windows=self.windows,
             )
         )
 
@@ -290,8 +294,7 @@ class State:
         was = msgspec.msgpack.decode(head, type=Head)
         self.now_ns, self.epoch, self.salt = was.now_ns, was.epoch, was.salt
         self.reps = {rep.id: rep for rep in was.reps}
-        self.floor = was.floor
-        self.take_floor(was.floor)
+        self.take_floor(was.floor, was.windows)
         self.memories = {(pool, rep): memory for pool, rep, memory in was.memories}
         for pool_id, picks in was.picks.items():
             if pool_id in self.pools:

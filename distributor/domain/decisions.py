@@ -354,9 +354,11 @@ class TargetMarked(Struct, frozen=True, array_like=True, tag=True, tag_field="de
 
 
 class FloorApplied(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
-    """The settings in force from now on."""
+    """The settings in force from now on. ``windows``: how many open leads a rep may have at a time where
+    the settings do not say, by policy; of those policies alone that need more than 1."""
 
     floor: Floor
+    windows: dict[str, int] = {}
 
 
 class EpochBegan(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):

@@ -6,6 +6,7 @@ journalled with it: a decision can always be traced to the settings that it was 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from msgspec import Struct
@@ -54,7 +55,7 @@ class FlowPlan(Struct, frozen=True):
     ``first_contact_seconds``: the speed-to-contact standard.
     ``lease_seconds``: an uncontacted lease ends at the latest after this.
     ``offline_grace_seconds``: after this an offline rep's uncontacted leads come back.
-    ``window``: open leads a rep may have at a time.
+    ``window``: open leads a rep may have at a time; None: as many as the policies of its pools need.
     ``pace_seconds``: least time between two leads of one rep.
     ``wrap_up_seconds``: time after an ended call in which a rep receives nothing.
     ``call_limit_seconds``: a call of which no end is heard is taken for ended after this.
@@ -73,7 +74,7 @@ class FlowPlan(Struct, frozen=True):
     offline_grace_seconds: float = 0.0
     visible_throttle: bool = True
     time_scale: float = 1.0
-    window: int = 1
+    window: int | None = None
     pace_seconds: float = 0.0
     wrap_up_seconds: float = 0.0
     call_limit_seconds: float = 3600.0
@@ -109,6 +110,17 @@ class Floor(Struct, frozen=True):
     def members(self, pool: PoolPlan) -> tuple[RepPlan, ...]:
         """The reps who may take leads of ``pool``, in the order of the configuration."""
         return tuple(rep for rep in self.reps if _is_member(rep, pool))
+
+    def window_of(self, rep: RepPlan, needed: Mapping[str, int]) -> int:
+        """How many open leads the rep may have: as configured, else the least that the policies of its
+        pools need. ``needed``: policy name -> leads, of those that need more than 1."""
+        configured = self.flow.window if rep.window is None else rep.window
+        if configured is not None:
+            return configured
+        if not needed:
+            return 1
+        pools = [pool for pool in self.pools if _is_member(rep, pool)]
+        return min((needed.get(pool.policy or self.flow.policy, 1) for pool in pools), default=1)
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ Policies are found through the entry point group ``distributor.policies``; an en
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -148,6 +148,11 @@ class PoolView(Protocol):
 class Policy(Protocol):
     """One pool's way of giving leads to reps. See the module for the rules of the game."""
 
+    window: ClassVar[int] = 1
+    """How many open leads a rep may have at a time where the settings name no ``window``, from 1 to 1000.
+    A policy that fills pipelines, or keeps a limit of its own, names many. A rep of several pools has
+    the least of theirs."""
+
     def start(self, pool: PoolView, now_ns: int) -> None:
         """Begin, or begin again after a restart or new settings: ``pool`` is complete, memory was
         restored before. Called again for new settings with the same memory still held."""
@@ -159,7 +164,7 @@ class Policy(Protocol):
 
     def changed_memory(self) -> Iterable[tuple[str, bytes]]:
         """(rep or "", memory) that changed since the last call."""
-        ...
+        return ()
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
         """Presence, pause, override, pace, wrap-up or slots of a member changed."""
@@ -210,7 +215,7 @@ class Policy(Protocol):
 
     def flow_changes(self, now_ns: int) -> Iterable[tuple[str, Flow, dict[str, float]]]:
         """(rep, flow, numbers) of the reps whose flow changed by a visible step since last asked."""
-        ...
+        return ()
 
 
 class PolicyFactory(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from distributor.domain.curve import worth
 from distributor.domain.decisions import EndCause, WorkEndCause
@@ -43,6 +44,8 @@ class Lease:
     A supervisor's override replaces the belief: 0 nothing, 1 full flow, between them that share of
     the leads, drawn anew for each lead and minute.
     """
+
+    window: ClassVar[int] = 1
 
     def __init__(self) -> None:
         self._memories: dict[str, RepMemory] = {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from distributor.domain.decisions import AssignmentEnded, WorkEnded
-from distributor.domain.events import SupervisorActed
+import pytest
+
+from distributor.domain.decisions import AssignmentEnded, MemoryRecorded, WorkEnded
+from distributor.domain.events import SupervisorActed, TargetChanged
+from policies.fair import Fair
 from policies.lease.memory import RepMemory
 
 from .floors import BEGIN, SECOND, Scene
@@ -175,3 +178,17 @@ def test_a_lead_kept_beside_a_free_rep_is_looked_at_again() -> None:
     assert scene.look(key).reason == "reserve"
     scene.at(3600)
     assert scene.look(key).attempt == 1
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_fair_learns_that_a_lead_was_bad_also_while_the_dialer_is_down(up: bool) -> None:
+    scene = Scene(["ana"], policy="fair")
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("contacted", key)
+    scene.do(TargetChanged("mqtt", up, "a test"))
+    scene.report("status", key, status="invalid")
+    (memory,) = [d for d in scene.entries[-1].decisions if isinstance(d, MemoryRecorded)]
+    fresh = Fair()
+    fresh.restore("ana", memory.memory)
+    assert fresh._turns["ana"].owed == 1.0

@@ -42,7 +42,9 @@ class FakePool:
         self.flow = flow or FlowPlan()
         self.seed = seed
         if isinstance(reps, int):
-            reps = [Rep(f"r{i}", "north", window=self.flow.window, open={}) for i in range(reps)]
+            reps = [
+                Rep(f"r{i}", "north", window=self.flow.window or 1, open={}) for i in range(reps)
+            ]
         self.members: dict[str, Rep] = {rep.id: rep for rep in reps}
         self.leads: dict[str, Lead] = {}
         self.waiting_leads: dict[str, Lead] = {}

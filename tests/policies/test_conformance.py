@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from importlib.metadata import entry_points
-from typing import cast
 
 import pytest
 
 from distributor.domain.lead import Lead
-from distributor.domain.policy import Defer, Intent, Lease, Policy, PoolView, Recall
+from distributor.domain.policy import Defer, Intent, Lease, PoolView, Recall
 from distributor.domain.rep import Flow, Rep
-from policies.conformance import NotAGoodCitizen, assert_good_citizen, find_problems
+from policies.conformance import (
+    NotAGoodCitizen,
+    assert_good_citizen,
+    find_problems,
+    problems_here,
+    problems_of_hashing,
+)
 from policies.fair import Fair
 from policies.longest_idle import LongestIdle
 from policies.miniature import MiniFloor
 from policies.push import Key, flow_weight
 from policies.rotate import Rotate
 from policies.scenes import scenes
-
-SHIPPED = sorted(entry.name for entry in entry_points(group="distributor.policies"))
-
-
-def load(name: str) -> Callable[[], Policy]:
-    (entry,) = entry_points(group="distributor.policies", name=name)
-    return cast("Callable[[], Policy]", entry.load())
+from tests.policies.shipped import ENTRIES, load
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_shipped_policy_is_a_good_citizen(name: str) -> None:
-    assert_good_citizen(load(name))
+    assert list(problems_here(load(name))) == []
+
+
+def test_no_shipped_policy_depends_on_the_hash_seed() -> None:
+    """All in the same two processes: that is the slow part."""
+    assert problems_of_hashing(*map(load, ENTRIES)) == []
 
 
 def test_the_scenes_really_lease_recall_and_finish_leads() -> None:
@@ -44,7 +47,7 @@ def test_the_scenes_really_lease_recall_and_finish_leads() -> None:
 
 
 def test_a_factory_that_has_no_name_is_checked_all_the_same() -> None:
-    assert_good_citizen(lambda: Fair())
+    assert problems_of_hashing(lambda: Fair()) == []
 
 
 class Careful(Fair):
@@ -273,7 +276,7 @@ class IgnoresOwners(Careful):
 
 class GoesByTheHash(LongestIdle):
     def _order(
-        self, pool: PoolView, available: Mapping[str, Rep], now_ns: int
+        self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
     ) -> Iterator[tuple[Key, Rep]]:
         for rep_id in set(available):
             yield (0.0, 0, rep_id), available[rep_id]

@@ -1,49 +1,90 @@
-"""The worked example of docs/policies.md is a policy that works."""
+"""The worked example of docs/policies.md is a policy that works, from its file to the daemon."""
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 import tomllib
-from importlib.metadata import entry_points
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-from policies.conformance import check
-from policies.miniature import MiniFloor
+import pytest
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "policies.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+from distributor.app.policies import Policies
+from distributor.domain.policy import Policy, PoolView
+from distributor.settings import known_policies
+from tests.core.floors import FACTORIES, Scene
+from tests.policies.shipped import ENTRIES, ROOT
 
-
-def example() -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "example"}
-    for block in PYTHON:
-        exec(block, names)
-    return names
-
-
-def test_the_worked_example_passes_the_suite_and_its_own_test() -> None:
-    names = example()
-    assert check(names["Sparing"]) == []
-    names["test_sparing_is_a_good_citizen"]()
+TEXT = (ROOT / "docs" / "policies.md").read_text()
+EXAMPLE, SUITE, SCENE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+(PROJECT,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_the_worked_example_does_what_the_page_says() -> None:
-    floor = MiniFloor(example()["Sparing"], 2)
-    floor.presence("rep0", "ready")
-    floor.presence("rep1", "busy")
-    floor.lead("A")
-    floor.end("A", "rejected", blame=True, excluded=True)
-    floor.presence("rep1", "ready")
-    assert floor.pool.leads["A"].rep == "rep1"
-    floor.contact("A")
-    floor.finish("A")
-    floor.lead("B")
-    assert floor.pool.leads["B"].rep == "rep1"
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The example as the page has it: two files, installed with its entry point."""
+    (tmp_path / "my_policies.py").write_text(EXAMPLE)
+    (tmp_path / "test_my_policies.py").write_text(SUITE + SCENE)
+    project = tomllib.loads(PROJECT)["project"]
+    installed = tmp_path / f"my_policies-{project['version']}.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    lines = []
+    for group, entries in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {where}" for name, where in entries.items())]
+    (installed / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in ("my_policies", "test_my_policies"):
+        sys.modules.pop(name, None)
 
 
-def test_the_page_names_every_shipped_policy_and_the_right_group() -> None:
-    for entry in entry_points(group="distributor.policies"):
-        assert f"| `{entry.name}` |" in TEXT
-    (block,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
-    assert "distributor.policies" in tomllib.loads(block)["project"]["entry-points"]
+def loaded(name: str) -> ModuleType:
+    importlib.invalidate_caches()
+    return importlib.import_module(name)
+
+
+def test_the_example_passes_its_own_tests(package: Path) -> None:
+    found = vars(loaded("test_my_policies")).items()
+    tests = {name: test for name, test in found if name.startswith("test_")}
+    assert len(tests) == 2
+    for test in tests.values():
+        test()
+
+
+def test_the_example_is_short() -> None:
+    body = EXAMPLE[EXAMPLE.index("class ") :].splitlines()
+    assert len([line for line in body if line.strip()]) <= 40
+
+
+def test_the_installed_example_is_found_by_its_name_and_runs_in_the_core(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importlib.invalidate_caches()
+    assert "sparing" in known_policies()
+    monkeypatch.setitem(FACTORIES, "sparing", Policies()["sparing"])
+    scene = Scene(policy="sparing")
+    scene.ready("ana", "ben")
+    first = scene.lead("1")
+    scene.report("rejected", first)
+    assert scene.look(first).rep == "ben"
+    scene.report("contacted", first)
+    scene.report("status", first, status="lost")
+    assert scene.look(scene.lead("2")).rep == "ben"
+
+
+def test_the_page_names_every_shipped_policy() -> None:
+    for name in ENTRIES:
+        assert f"| `{name}` |" in TEXT
+
+
+@pytest.mark.parametrize("protocol", [Policy, PoolView])
+def test_the_page_names_all_that_a_policy_hears_and_may_look_at(protocol: type) -> None:
+    tables = "\n".join(line for line in TEXT.splitlines() if line.startswith("| "))
+    for name in vars(protocol):
+        if not name.startswith("_") and name != "window":
+            assert f"`{name}`" in tables, name
+    assert "`window: ClassVar[int] = 1000`" in TEXT

@@ -60,7 +60,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "visible_throttle": "true: slowing is shown, with its reason and what ends it. false: the soft "
         "form, see [flow control](flow-control.md).",
         "time_scale": "Every duration of this table is divided by it: at 60 an hour passes in a minute.",
-        "window": "Open leads that a rep may have at a time.",
+        "window": "Open leads that a rep may have at a time; else what the policy needs: one, or 1,000 for "
+        "the [baselines](policies.md#baselines).",
         "pace_seconds": "Least time between two leads of one rep.",
         "wrap_up_seconds": "Time after an ended call in which a rep gets nothing.",
         "call_limit_seconds": "A call of which no end is heard counts as ended after this.",
