@@ -9,7 +9,7 @@ from distributor.domain.curve import worth
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from policies.lease.roster import SHARE_UNIT, Offer, Roster, Seat
-from policies.lease.settings import FAIRNESS, PEAK, SLOW_OUTCOME
+from policies.lease.settings import FAIRNESS, PEAK, PLENTY_FAIRNESS, SLOW_OUTCOME
 
 Ranked = tuple[float, Offer]
 """(score, candidate)."""
@@ -22,14 +22,17 @@ def expected_worth(offer: Offer, age: float) -> float:
     return p * worth(age + lag) + (1.0 - p) * worth(age + lag + SLOW_OUTCOME)
 
 
-def rank(roster: Roster, offers: Sequence[Offer], age: float, *, stale: bool) -> list[Ranked]:
-    """The candidates for a lead of ``age``, best first.
+def rank(
+    roster: Roster, offers: Sequence[Offer], age: float, *, stale: bool, plenty: bool = False
+) -> list[Ranked]:
+    """The candidates for a lead of ``age``, best first. ``plenty``: most reps are free.
 
     A fresh lead goes to trusted reps first; a stale one to those of whom it would tell something.
     """
     trusted_from = roster.estimator.settings.preferred_from
     allowed = roster.mean_share + 0.3
-    fairness, merit = FAIRNESS / (SHARE_UNIT * allowed), 1.0 / PEAK
+    weight = PLENTY_FAIRNESS if plenty else FAIRNESS
+    fairness, unit, level = weight / (SHARE_UNIT * allowed), 1.0 / PEAK, roster.level
     ranked = []
     for offer in offers:
         p, pi, lag, index = offer
@@ -39,7 +42,8 @@ def rank(roster: Roster, offers: Sequence[Offer], age: float, *, stale: bool) ->
             share += len(seat.rep.open) * seat.handling / _USUAL
         at = age + lag
         expected = p * worth(at) + (1.0 - p) * worth(at + SLOW_OUTCOME)
-        score = seat.merit * expected * merit - fairness * share + FAIRNESS
+        merit, fair_share = roster.judge(seat, level)
+        score = merit * expected * unit - fairness * share / fair_share + weight
         ranked.append(((pi >= trusted_from) is stale, -score, index, offer))
     ranked.sort()
     return [(-score, offer) for _, score, _, offer in ranked]

@@ -18,7 +18,14 @@ from policies.lease.memory import (
     Slot,
     Weights,
 )
-from policies.lease.settings import NEXT_SHIFT, UNCONFIRMED_BUSY, Settings
+from policies.lease.settings import (
+    CAUTION,
+    NEXT_SHIFT,
+    PLENTY_SILENT_FROM,
+    SILENT_FROM,
+    UNCONFIRMED_BUSY,
+    Settings,
+)
 
 _SPREAD: Final = 0.8326 * math.sqrt(2.0)
 """Handling is lognormal with a coefficient of variation of 1."""
@@ -27,7 +34,8 @@ _LAGGING_SPREAD: Final = 1.0 * math.sqrt(2.0)
 _MEAN_SHIFT: Final = 0.3466
 _LEAST: Final = 1e-12
 _MOST_BELIEF: Final = 0.97
-_LONGEST_DRIFT: Final = 28800.0
+_LONGEST_DRIFT: Final = 172800.0
+"""Two days: who has been asked in vain again and again is asked ever more seldom, until a sign of life."""
 _OFFSET_STEP: Final = 0.12
 _OFFSET_LIMIT: Final = 2.5
 _SIDE_SPAN: Final = 60.0
@@ -160,9 +168,16 @@ class Estimator:
         """Work that the rep got so far, in leads of usual length."""
         return m.served * self.mean_handling(m) / 240.0
 
-    def skill(self, m: RepMemory) -> float:
-        """Conversions against what anyone would have had of the same leads."""
-        return (4.0 + m.conversions) / (4.0 + m.expected)
+    def skill(self, m: RepMemory, level: float) -> float:
+        """Conversions against what the others would have had of the same leads (``level``: how many
+        the floor has for each expected one)."""
+        return (4.0 + m.conversions) / (4.0 + level * m.expected)
+
+    def skill_at_most(self, m: RepMemory, level: float) -> float:
+        """The best skill that the rep's record still leaves room for, 1 at most: the upper end of what a
+        Poisson count allows. A short record speaks against nobody."""
+        c = 1.0 + m.conversions
+        return min(1.0, (c + CAUTION * math.sqrt(c)) / (1.0 + level * m.expected))
 
     # What facts teach.
 
@@ -203,8 +218,11 @@ class Estimator:
         m.served += 1.0
         m.expected += 0.02 * worth
 
-    def lost(self, m: RepMemory, slot: Slot, now_ns: int, *, deep: bool) -> None:
-        """The lease of ``slot`` ended in silence: fold what that says."""
+    def lost(
+        self, m: RepMemory, slot: Slot, now_ns: int, *, deep: bool, plenty: bool = False
+    ) -> None:
+        """The lease of ``slot`` ended in silence: fold what that says. ``plenty``: leases end early
+        because most reps are free."""
         a = (now_ns - slot.since_ns) * self.rate
         v, total = self.silence(m, slot, a)
         silent = (v[3] + v[4]) / total
@@ -214,10 +232,11 @@ class Estimator:
             m.not_busy = max(0.02, here / max(_LEAST, here + v[2]))
             m.failed_ns = now_ns
         m.side, m.side_ns = v[1] / max(_LEAST, v[0] + v[1]), now_ns
-        if silent > 0.3:
+        if silent > (PLENTY_SILENT_FROM if plenty else SILENT_FROM):
             m.fails += 1
             m.losses = [*m.losses, round(a, 1)][-_LOSSES_KEPT:]
-        m.served += silent
+        # An unanswered lead was offered all the same; each further one in a row counts one more.
+        m.served += silent * max(1, m.fails)
         trusted = slot.weights[0] + slot.weights[1] + slot.weights[2] >= 0.9
         late = math.log(max(1e-3, a)) - m.lag > self.fleet.offset
         if trusted and late and not slot.probe and not deep:

@@ -40,7 +40,7 @@ def numbers_of(roster: Roster, offer: Offer, now_ns: int) -> dict[str, float]:
         "lag_seconds": offer[2],
         "share": m.served * seat.handling / 240.0,
         "mean_share": roster.mean_share,
-        "skill": estimator.skill(m),
+        "skill": estimator.skill(m, roster.level),
     }
 
 

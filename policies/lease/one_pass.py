@@ -10,7 +10,7 @@ from distributor.domain.policy import Defer, Intent, Lease, PoolView, Recall
 from policies.lease import explain
 from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
-from policies.lease.revocation import Steal, Watch
+from policies.lease.revocation import IN_PLENTY, USUAL, Steal, Watch
 from policies.lease.roster import Offer, Roster, Seat
 from policies.lease.settings import PROBE_RECALLS, RESERVE, STALE_AGE
 
@@ -101,8 +101,10 @@ class Pass:
         if not offers:
             return None
         spare = likely_free > RESERVE * roster.at_work
+        plenty = roster.plenty(likely_free)
         intent, index = self._serve(offers, likely_free, spare, now_ns)
-        steal = self._watch.best(offers, spare=spare, floor=index, now=now_ns)
+        terms = IN_PLENTY if plenty else USUAL
+        steal = self._watch.best(offers, terms, spare=spare, floor=index, now=now_ns)
         return intent if steal is None else self._steal(steal, now_ns)
 
     def _serve(
@@ -117,7 +119,7 @@ class Pass:
         for at, lead in enumerate(self._lineup(first, now_ns)):
             age = pool.age_seconds(lead, now_ns)
             if age <= STALE_AGE or spare:
-                intent = self._give(lead, age, offers, now_ns)
+                intent = self._give(lead, age, offers, likely_free, now_ns)
             elif at == 0:
                 intent = self._satisfy_curiosity(lead, age, offers, now_ns)
                 deferred = None if intent else self._defer(lead, age, likely_free)
@@ -134,9 +136,12 @@ class Pass:
             if lead.key != first.key:
                 yield lead
 
-    def _give(self, lead: Lead, age: float, offers: list[Offer], now_ns: int) -> Lease | None:
+    def _give(
+        self, lead: Lead, age: float, offers: list[Offer], likely_free: float, now_ns: int
+    ) -> Lease | None:
         roster = self._roster
-        ranked = rank(roster, offers, age, stale=age > STALE_AGE)
+        plenty = roster.plenty(likely_free)
+        ranked = rank(roster, offers, age, stale=age > STALE_AGE, plenty=plenty)
         ranked = permitted(self._pool, roster, lead, ranked, _RANKED, now_ns)
         if not ranked:
             return None

@@ -250,7 +250,9 @@ class Lease:
 
     def _lose(self, m: RepMemory, slot: Slot, now_ns: int) -> None:
         before = self._fleet.offset
-        self._estimator.lost(m, slot, now_ns, deep=False)
+        _, likely_free = self._roster.offers(now_ns)
+        plenty = self._roster.plenty(likely_free)
+        self._estimator.lost(m, slot, now_ns, deep=False, plenty=plenty)
         if self._fleet.offset != before:
             self._changed.add("")
 

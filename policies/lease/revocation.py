@@ -16,6 +16,9 @@ from policies.lease.roster import Offer, Roster, Seat
 from policies.lease.settings import (
     PANIC_STEAL_AGE,
     PEAK,
+    PLENTY_PRICE_FRESH,
+    PLENTY_PRICE_STALE,
+    PLENTY_STEAL_LIMIT,
     PRICE_FRESH,
     PRICE_STALE,
     RECHECK_AGES,
@@ -42,6 +45,20 @@ class Steal(NamedTuple):
     worth_here: float
     worth_there: float
     price: float
+
+
+class Terms(NamedTuple):
+    """What a move costs, as shares of the worth of an immediate contact, and how many there may be
+    of one lead before it is ten minutes old."""
+
+    fresh: float
+    stale: float
+    limit: int
+
+
+USUAL: Final = Terms(PRICE_FRESH, PRICE_STALE, STEAL_LIMIT)
+IN_PLENTY: Final = Terms(PLENTY_PRICE_FRESH, PLENTY_PRICE_STALE, PLENTY_STEAL_LIMIT)
+"""Where most reps are free, a move takes nothing from anybody."""
 
 
 class Watch:
@@ -133,7 +150,9 @@ class Watch:
                 return seat, slot
         return None
 
-    def best(self, offers: Sequence[Offer], *, spare: bool, floor: float, now: int) -> Steal | None:
+    def best(
+        self, offers: Sequence[Offer], terms: Terms, *, spare: bool, floor: float, now: int
+    ) -> Steal | None:
         """The due lease whose move gains most, if any gains more than ``floor``.
 
         ``spare``: the reserve is met, so that stale leads may move too.
@@ -143,7 +162,7 @@ class Watch:
         takers = sorted(offers, key=self._taker_order)
         best: Steal | None = None
         for key, index in sorted(self.due.items()):
-            steal = self._weigh(key, self._roster.seats[index], takers, spare, floor, now)
+            steal = self._weigh(key, self._roster.seats[index], takers, terms, spare, floor, now)
             if steal is not None and (best is None or steal.gain > best.gain):
                 best = steal
         return best
@@ -152,7 +171,14 @@ class Watch:
         return (0.02 * self._roster.seats[offer[3]].usual_lag / 9.0 - offer[0], offer[3])
 
     def _weigh(
-        self, key: str, seat: Seat, takers: Sequence[Offer], spare: bool, floor: float, now: int
+        self,
+        key: str,
+        seat: Seat,
+        takers: Sequence[Offer],
+        terms: Terms,
+        spare: bool,
+        floor: float,
+        now: int,
     ) -> Steal | None:
         slot, lead = seat.memory.slot_of(key), self._pool.lead(key)
         if slot is None or lead is None or slot.probe or in_progress(lead):
@@ -162,7 +188,7 @@ class Watch:
         estimator = self._roster.estimator
         silent = (now - slot.since_ns) * estimator.rate
         least = PANIC_STEAL_AGE if self._roster.panic else STEAL_AGE
-        if silent < least or (lead.recalls >= STEAL_LIMIT and silent < UNLIMITED_AGE):
+        if silent < least or (lead.recalls >= terms.limit and silent < UNLIMITED_AGE):
             return None
         age = self._pool.age_seconds(lead, now)
         stale = age > STALE_AGE
@@ -172,7 +198,7 @@ class Watch:
         v, total = estimator.silence(seat.memory, slot, silent)
         here = value_of_waiting(v, total, age, silent)
         there = expected_worth(taker, age)
-        price = PEAK * (PRICE_STALE if stale else PRICE_FRESH)
+        price = PEAK * (terms.stale if stale else terms.fresh)
         gain = lead.quality * (there - here) - price
         if gain <= max(0.0, floor):
             return None

@@ -16,7 +16,14 @@ from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.lease.estimator import Estimator
 from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory
-from policies.lease.settings import PROMPT_FROM, SAMPLE, SCAN, SKILL_POWER, UNCONFIRMED_BUSY
+from policies.lease.settings import (
+    PLENTY,
+    PROMPT_FROM,
+    SAMPLE,
+    SCAN,
+    SKILL_POWER,
+    UNCONFIRMED_BUSY,
+)
 
 Place = Literal["", "eligible", "low"]
 Offer = tuple[float, float, float, int]
@@ -33,13 +40,15 @@ class Seat:
 
     __slots__ = (
         "at_work",
+        "conversions",
         "enters_ns",
+        "expected",
         "free_asked",
         "free_span",
         "handling",
         "index",
+        "judged",
         "memory",
-        "merit",
         "place",
         "rep",
         "share",
@@ -56,7 +65,9 @@ class Seat:
         self.at_work = False
         self.slowed = False
         self.share = 0
-        self.merit = 1.0
+        self.conversions = 0
+        self.expected = 0
+        self.judged: tuple[float, float, float] = (-1.0, 1.0, 1.0)
         self.usual_lag = 9.0
         self.handling = 240.0
         self.enters_ns = 0
@@ -87,6 +98,8 @@ class Roster:
         self.at_work = 0
         self.slowed = 0
         self._shares = 0
+        self._conversions = 0
+        self._expected = 0
         self._entering: list[tuple[int, int]] = []
         self._turning: list[tuple[int, int]] = []
 
@@ -106,6 +119,27 @@ class Roster:
     def mean_share(self) -> float:
         """Mean share of work of those logged in."""
         return self._shares / SHARE_UNIT / self.at_work if self.at_work else 0.0
+
+    @property
+    def level(self) -> float:
+        """Conversions that the pool has for each expected one. Where nobody reports any, nobody is
+        expected to; in whole hundredths, so that what follows from it is worked out seldom."""
+        expected = self._expected / SHARE_UNIT
+        return round((4.0 + self._conversions) / (4.0 + expected), 2)
+
+    def judge(self, seat: Seat, level: float) -> tuple[float, float]:
+        """How skill raises or lowers (the worth of a lead with the rep, the rep's fair share)."""
+        if seat.judged[0] != level:
+            skill = self.estimator.skill(seat.memory, level)
+            at_most = self.estimator.skill_at_most(seat.memory, level)
+            seat.judged = (level, skill**SKILL_POWER * at_most, at_most)
+        return seat.judged[1], seat.judged[2]
+
+    def plenty(self, likely_free: float) -> bool:
+        """Whether most of those at work are probably free. (Where leads queue, a slot is no free rep.)"""
+        if likely_free <= PLENTY * self.at_work or not self.eligible:
+            return False
+        return not self.seats[self.eligible[0]].deep
 
     # Placing.
 
@@ -142,7 +176,7 @@ class Roster:
         pi = self.estimator.responsive(m, now_ns)
         seat.slowed = rep.override is None and pi < self.estimator.settings.fresh_from
         seat.share = round(self.estimator.share(m) * SHARE_UNIT) if seat.at_work else 0
-        seat.merit = self.estimator.skill(m) ** SKILL_POWER
+        self._count_conversions(seat)
         seat.usual_lag = math.exp(m.lag)
         seat.handling = self.estimator.mean_handling(m)
         self._shares += seat.share
@@ -151,6 +185,15 @@ class Roster:
         seat.turns_ns = self._turns(m, pi, now_ns) if seat.slowed else 0
         if seat.turns_ns and seat.turns_ns != turned_ns:
             heapq.heappush(self._turning, (seat.turns_ns, seat.index))
+
+    def _count_conversions(self, seat: Seat) -> None:
+        m = seat.memory
+        self._conversions -= seat.conversions
+        self._expected -= seat.expected
+        seat.conversions, seat.expected = round(m.conversions), round(m.expected * SHARE_UNIT)
+        self._conversions += seat.conversions
+        self._expected += seat.expected
+        seat.judged = (-1.0, 1.0, 1.0)
 
     def _can_receive(self, seat: Seat) -> bool:
         rep, m = seat.rep, seat.memory

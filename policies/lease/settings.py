@@ -61,6 +61,19 @@ RECHECK_AGES: Final = (
     15.0, 18.0, 21.0, 25.0, 30.0, 37.0, 45.0, 61.0, 80.0, 110.0, 150.0, 200.0, 300.0, 450.0, 600.0,
 )  # fmt: skip
 """The ages at which a silent lease is looked at again; earlier ones cannot end in a steal."""
+SILENT_FROM: Final = 0.3
+"""A lost lease of which slowness or absence are the reason with at least this chance counts as one more
+unanswered lead in a row."""
+PLENTY: Final = 0.6
+"""More than this share of those at work are probably free: there is time to ask a second rep, and a third."""
+PLENTY_FAIRNESS: Final = 1.0
+PLENTY_PRICE_FRESH: Final = 0.02
+PLENTY_PRICE_STALE: Final = 0.0
+PLENTY_STEAL_LIMIT: Final = 6
+PLENTY_SILENT_FROM: Final = 0.1
+"""Where leases move on so early, each single one says less, and counts from less on."""
+CAUTION: Final = 1.3
+"""Standard deviations that are granted to a record of conversions before it counts against a rep."""
 UNCONFIRMED_BUSY: Final = 30.0
 """A rep whose dialer reports states is taken for busy so long after a contact; without a report by
 then the dialer did not see this call, and the usual inference goes on."""

@@ -166,8 +166,45 @@ def test_beliefs_drift_back_to_rest_slower_after_several_losses() -> None:
     assert absent == near(0.015 + 0.385 * math.exp(-2500 / 3000))
     m.fails = 3
     assert make().belief(m, now)[0] == near(0.03 + 0.47 * math.exp(-0.25))
-    m.fails = 9
-    assert make().belief(m, now)[0] == near(0.03 + 0.47 * math.exp(-2500 / 28800))
+    m.fails = 19
+    assert make().belief(m, now)[0] == near(0.03 + 0.47 * math.exp(-2500 / 172800))
+
+
+def test_an_early_loss_counts_from_less_on_where_most_reps_are_free() -> None:
+    """There a lease ends after seconds: each loss alone is weak evidence, many are not."""
+    slot = Slot("k", T0, (0.93, 0.02, 0.0, 0.03, 0.02))
+    for plenty, fails in ((False, 0), (True, 1)):
+        m = RepMemory()
+        make().lost(m, slot, T0 + 15 * S, deep=False, plenty=plenty)
+        assert 0.1 < m.lagging + m.absent < 0.3
+        assert m.fails == fails
+
+
+def test_each_further_unanswered_lead_in_a_row_counts_more_in_the_share() -> None:
+    m = RepMemory()
+    slot = Slot("k", T0, (0.05, 0.0, 0.0, 0.05, 0.9))
+    served = []
+    for _ in range(3):
+        before = m.served
+        make().lost(m, slot, T0 + 120 * S, deep=False)
+        served.append(m.served - before)
+    assert served == [near(n * (m.lagging + m.absent)) for n in (1.0, 2.0, 3.0)]
+
+
+@given(st.integers(0, 50), st.floats(0, 500), st.floats(0, 3))
+def test_skill_counts_against_nobody_before_the_record_is_long(c, expected, level) -> None:
+    m = RepMemory(conversions=float(c), expected=expected)
+    at_most = make().skill_at_most(m, level)
+    assert 0 < at_most <= 1
+    if level * expected <= c + 1:
+        assert at_most == 1.0, "as many as expected, or nearly"
+
+
+def test_a_long_record_without_conversions_does_count() -> None:
+    few, many = RepMemory(expected=1.0), RepMemory(expected=20.0, conversions=1.0)
+    assert make().skill_at_most(few, 1.0) == 1.0
+    assert make().skill_at_most(many, 1.0) == near((2 + 1.3 * math.sqrt(2)) / 21)
+    assert make().skill_at_most(many, 0.05) == 1.0, "the others have no more"
 
 
 def test_a_disposition_teaches_the_handling_time_and_shows_presence() -> None:

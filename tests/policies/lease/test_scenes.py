@@ -115,10 +115,40 @@ def test_no_lead_is_stolen_before_fourteen_seconds_or_without_another_rep() -> N
 
 
 def test_a_lead_is_stolen_twice_at_most_before_it_is_ten_minutes_old() -> None:
-    scene = floor(8)
+    scene = floor(12)
+    for _ in range(7):
+        scene.contact(scene.lead())
     scene.lead()
-    scene.to(590)
+    scene.after(400)
     assert sum(isinstance(i, Recall) for _, i in scene.log) == 2
+
+
+def test_where_most_reps_are_free_a_lead_moves_on_cheaply_and_as_often_as_it_must() -> None:
+    """A floor on which nobody answers: there is always somebody else to ask, and it costs nobody a lead."""
+    scene = floor(8)
+    scene.lead(0.4)
+    scene.to(590)
+    recalls = [i for _, i in scene.log if isinstance(i, Recall)]
+    assert 2 < len(recalls) <= 6
+    assert recalls[0].numbers["price"] == pytest.approx(4.91 * 0.02)
+
+
+def test_who_never_answers_is_asked_ever_more_seldom_on_a_quiet_floor() -> None:
+    """A lead an hour, and one rep of four who is not there: a belief that is forgotten from lead to lead
+    would send every fourth lead there for ever."""
+    scene = floor(4)
+    for _ in range(100):
+        key = scene.lead()
+        while scene.holder(key) == "r0":
+            scene.after(1)
+        scene.after(8)
+        if scene.holder(key) not in ("", "r0"):
+            scene.contact(key)
+            scene.after(200)
+            scene.finish(key)
+        scene.after(3600)
+    offers = [i for _, i in scene.log if isinstance(i, LeaseIntent) and i.rep == "r0"]
+    assert 2 <= len(offers) <= 12
 
 
 def test_looking_ahead_keeps_a_lead_that_is_about_to_be_answered() -> None:
