@@ -6,47 +6,65 @@ import argparse
 import os
 from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench import options
-from bench.output import finish, say, table
-from bench.simulate import scenario, tuning
-from bench.simulate.bound import CHOICES
-from bench.simulate.crew import Task, do_all
-from bench.simulate.runs import Ran, split
-from bench.simulate.scenario import Scenario
-from bench.simulate.summary import COLUMNS, Estimate, Summary, summarise
+from bench.output import finish, say
+from bench.simulate import goals, scenario, tuning
+from bench.simulate.bound import BOUND, CHOICES
+from bench.simulate.results import Results
+from bench.simulate.runs import split
+from bench.simulate.workers import Task, do_all
+from distributor.errors import BadConfig
 
-BOUND = "pool"
 DEFAULT_SCENARIO = "s1-90"
 DEFAULT_POLICIES = ("lease", "longest_idle")
+ALL = "all"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenario",
-        action="append",
+        nargs="+",
+        action="extend",
         metavar="NAME|FILE.toml",
-        help=f"may be given again; default {DEFAULT_SCENARIO}, 'all' for those that come along",
+        help=f"default {DEFAULT_SCENARIO}; {ALL}: every one in bench/scenarios",
     )
     parser.add_argument(
         "--policy",
+        nargs="+",
+        action="extend",
         type=_policy,
-        action="append",
         metavar="NAME",
-        help="may be given again; NAME:WINDOW for so many open leads a rep; default lease and "
-        "longest_idle",
+        help=f"default {' '.join(DEFAULT_POLICIES)}; NAME:WINDOW for so many open leads a rep; "
+        f"the bound {BOUND} is always there, {' and '.join(sorted(set(CHOICES) - {BOUND}))} when named",
     )
-    parser.add_argument("--seeds", type=_seeds, metavar="A-B", default="1-8", help="(1-8)")
-    parser.add_argument("--jobs", type=options.count, metavar="N", default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--seeds", type=_seeds, metavar="A-B", default="1-8", help="as 1-8 or 1,3,5 (1-8)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=options.count,
+        metavar="N",
+        default=os.cpu_count() or 1,
+        help="processes (one for each core)",
+    )
     parser.add_argument(
         "--set",
         type=_setting,
-        action="append",
+        nargs="+",
+        action="extend",
         metavar="NAME=VALUE",
         default=[],
-        help="another constant for lease, in these runs only",
+        help="another constant of lease, in these runs alone",
     )
+    parser.add_argument(
+        "--goals",
+        action="store_true",
+        help="the numeric goals of the flow control, for one policy (lease), on their own scenarios",
+    )
+    parser.add_argument("--plot", metavar="DIR", help="draw pictures into this folder")
 
 
 def _policy(text: str) -> str:
@@ -83,75 +101,57 @@ def _setting(text: str) -> tuple[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    wanted = args.scenario or [DEFAULT_SCENARIO]
-    if "all" in wanted:
-        wanted = scenario.names()
-    scenarios = {name: scenario.load(name) for name in dict.fromkeys(wanted)}
-    policies = list(dict.fromkeys([*(args.policy or DEFAULT_POLICIES), BOUND]))
     overrides = dict(args.set)
     tuning.check(overrides)
+    plan = _goals_plan(args) if args.goals else _plan(args)
+    scenarios = {place: scenario.load(place) for place in plan}
     tasks = [
-        Task(place, world, name, seed)
-        for place, world in scenarios.items()
-        for name in policies
+        Task(place, scenarios[place], name, seed, delays=bool(args.plot))
+        for place, names in plan.items()
+        for name in names
         for seed in args.seeds
     ]
-    found = do_all(tasks, args.jobs, overrides)
-    results = [
-        _report(place, world, policies, args.seeds, found, overrides)
-        for place, world in scenarios.items()
-    ]
-    _print_cost(found)
-    finish(results[0] if len(results) == 1 else {"scenarios": results}, as_json=args.json)
+    results = Results(scenarios, args.seeds, do_all(tasks, args.jobs, overrides))
+    if args.goals:
+        built: dict[str, Any] = {"goals": goals.show(results, _goals_policy(args))}
+    else:
+        built = _show(results)
+    results.show_cost()
+    if args.plot:
+        _draw(results, Path(args.plot))
+    finish(built | {"set": overrides}, as_json=args.json)
     return 0
 
 
-def _report(
-    place: str,
-    world: Scenario,
-    policies: Sequence[str],
-    seeds: Sequence[int],
-    found: Mapping[tuple[str, str, int], Ran],
-    overrides: Mapping[str, float],
-) -> dict[str, Any]:
-    bound = [found[place, BOUND, seed].figures for seed in seeds]
-    summaries = {
-        name: summarise([found[place, name, seed].figures for seed in seeds], bound)
-        for name in policies
-    }
-    say(
-        f"{place}: {world.reps} reps, {sum(f.leads for f in bound) / len(bound):,.0f} leads, "
-        f"{len(seeds)} runs"
-    )
-    table(("", *COLUMNS, "dv/pool"), [_row(name, s) for name, s in summaries.items()])
-    return {
-        "scenario": place,
-        "seeds": list(seeds),
-        "set": dict(overrides),
-        "policies": {name: summary.built() for name, summary in summaries.items()},
-    }
+def _plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
+    """Scenario -> what is run on it."""
+    wanted = args.scenario or [DEFAULT_SCENARIO]
+    if ALL in wanted:
+        wanted = scenario.names()
+    policies = list(dict.fromkeys([*(args.policy or DEFAULT_POLICIES), BOUND]))
+    return dict.fromkeys(wanted, policies)
 
 
-def _row(name: str, summary: Summary) -> list[str]:
-    cells = [_cell(summary.estimates.get(column), column) for column in COLUMNS]
-    return [name, *cells, _cell(summary.of_pool, "dv")]
+def _goals_plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
+    if args.scenario or len(args.policy or ()) > 1:
+        raise BadConfig(["--goals: it has its own scenarios, and judges one policy at a time"])
+    return goals.needed(_goals_policy(args))
 
 
-def _cell(found: Estimate | None, column: str) -> str:
-    if found is None:
-        return "-"
-    digits = 0 if column.startswith("p") else 3
-    text = f"{found.mean:.{digits}f}"
-    return text if found.half is None else f"{text}±{found.half:.{digits}f}"
+def _goals_policy(args: argparse.Namespace) -> str:
+    return str((args.policy or DEFAULT_POLICIES)[0])
 
 
-def _print_cost(found: Mapping[tuple[str, str, int], Ran]) -> None:
-    ran = [one for one in found.values() if one.core_events]
-    if not ran:
-        return
-    events = sum(one.agenda_events + one.core_events for one in ran)
-    seconds, core = sum(one.seconds for one in ran), sum(one.core_seconds for one in ran)
-    say(
-        f"{events / seconds:,.0f} events/s of each process ({core / seconds:.0%} of the time in the "
-        f"core), {seconds / len(ran):.2f} s a run of a policy"
-    )
+def _show(results: Results) -> dict[str, Any]:
+    places = list(results.scenarios)
+    for place in places:
+        results.show(place)
+    built = [results.built(place) for place in places]
+    return built[0] if len(built) == 1 else {"scenarios": built}
+
+
+def _draw(results: Results, folder: Path) -> None:
+    from bench.simulate import plots  # noqa: PLC0415  # takes a second to load
+
+    for path in plots.draw_all(results, folder):
+        say(f"drew {path}")

@@ -15,7 +15,9 @@ from bench.simulate.world import FRESH_NS, Rep, World
 from distributor.domain.rep import RepState
 
 Choice = Literal["fair", "best", "fifo"]
-CHOICES: Final[dict[str, Choice]] = {"pool": "fair", "pool_best": "best", "pool_fifo": "fifo"}
+BOUND: Final = "pool"
+BEST: Final = "pool_best"
+CHOICES: Final[dict[str, Choice]] = {BOUND: "fair", BEST: "best", "pool_fifo": "fifo"}
 """The names under which the bound appears beside the policies."""
 
 WAIT_SECONDS: Final = 60.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter_ns
+from time import thread_time_ns
 from typing import Final
 
 from bench.simulate.draws import SECOND, Person
@@ -35,6 +35,9 @@ from distributor.domain.rep import RepState
 BEGIN_NS: Final = 1_800_000_000 * SECOND
 DAY_NS: Final = 86_400 * SECOND
 MILLISECOND_NS: Final = SECOND // 1000
+_NOTHING, _SILENCE = -1, -2
+"""What was last heard of a rep: nothing that speaks against being idle, or an unanswered lead; else
+the lead that it called, of which no end was heard."""
 _STAYS: Final = ("closed", "parked")
 """Ends of an assignment that take the lead from nobody."""
 
@@ -71,7 +74,7 @@ class CoreDesk:
         self._leads: dict[str, int] = {}
         self._assignments: dict[int, str] = {}
         self._says_ends = says_ends
-        self._called = [-1] * len(crew)
+        self._last = [_NOTHING] * len(crew)
         self._scores = {q: _score(q) for q, _ in scenario.qualities}
         self._world: World
         self._now_ns = BEGIN_NS
@@ -84,10 +87,23 @@ class CoreDesk:
             visible_throttle=scenario.visible_throttle,
             accept_claims=scenario.accept_claims,
         )
-        reps = tuple(RepPlan(name) for name in self._names)
         self._engine.handle(Started(1, "simulated"), BEGIN_NS)
-        floor = Floor("simulated", reps=reps, pools=(PoolPlan("default"),), flow=flow)
-        self._engine.handle(FloorChanged(floor), BEGIN_NS)
+        self._engine.handle(FloorChanged(_floor(scenario, crew, flow)), BEGIN_NS)
+        if scenario.groups:
+            self._route([group.id for group in scenario.groups])
+
+    def _route(self, pools: list[str]) -> None:
+        """Send each lead to the pool of its segment.
+
+        A stand-in: the core has no rules yet by which a lead with a choice of pools finds its own.
+        """
+        handlers = self._engine._by_type  # noqa: SLF001
+        accept = handlers[LeadReceived].__self__._accept  # type: ignore[attr-defined]  # noqa: SLF001
+
+        def received(event: LeadReceived) -> None:
+            accept(event, pools[self._world.leads.group[len(self._keys)]])
+
+        handlers[LeadReceived] = received
 
     # -- shifts --------------------------------------------------------------------------------
 
@@ -96,7 +112,7 @@ class CoreDesk:
         self._world = world
         self._keys, self._leads, self._assignments = [], {}, {}
         self.fresh = {}
-        self._called = [-1] * len(self._names)
+        self._last = [_NOTHING] * len(self._names)
         for rep in range(len(self._names)):
             self.presence(rep, "ready", 0)
 
@@ -127,8 +143,9 @@ class CoreDesk:
         self._do(LeadReceived("sim", vendor_id, at_ns, "mqtt", b"{}", 0, score))
 
     def contacted(self, rep: int, lead: int, *, claimed: bool) -> None:
-        if self._says_ends:
-            self._end_earlier(rep, lead)
+        earlier, self._last[rep] = self._last[rep], lead
+        if self._says_ends and earlier >= 0 and earlier != lead:
+            self._end(rep, earlier)
         self._do(
             LeadEvent(
                 "e", "dialer", "contacted", self._keys[lead], self._assignments[lead],
@@ -137,17 +154,16 @@ class CoreDesk:
             )
         )  # fmt: skip
 
-    def _end_earlier(self, rep: int, lead: int) -> None:
+    def _end(self, rep: int, earlier: int) -> None:
         """One call at a time: the dialer of a push floor knows that an earlier one is over."""
-        earlier, self._called[rep] = self._called[rep], lead
-        if earlier < 0 or earlier == lead:
-            return
         key, name = self._keys[earlier], self._names[rep]
         if key in self._engine.state.reps[name].open:
             at_ns = self._begin_ns + self._world.now_ns
             self._do(LeadEvent("e", "dialer", "call_ended", key, "", name, at_ns))
 
     def disposed(self, rep: int, lead: int, *, converted: bool) -> None:
+        if self._last[rep] == lead:
+            self._last[rep] = _NOTHING
         self._do(
             LeadEvent(
                 "e", "dialer", "status", self._keys[lead], "", self._names[rep],
@@ -157,21 +173,25 @@ class CoreDesk:
         )  # fmt: skip
 
     def presence(self, rep: int, state: RepState, at_ns: int) -> None:
+        if state != "busy":
+            self._last[rep] = _NOTHING
         self._do(PresenceReported(self._names[rep], state, "dialer", self._begin_ns + at_ns))
 
     def changed(self, rep: int) -> None:
         """The daemon sees no truth."""
 
     def looks_idle(self, rep: int) -> bool:
+        if self._last[rep] != _NOTHING:
+            return False
         seen = self._engine.state.reps[self._names[rep]]
         return seen.state == "ready" and not seen.open and seen.flow.value >= 1.0
 
     # -- time and decisions --------------------------------------------------------------------
 
     def next_ns(self) -> int | None:
-        begun = perf_counter_ns()
+        begun = thread_time_ns()
         due_ns = self._engine.next_deadline_ns()
-        self.core_ns += perf_counter_ns() - begun
+        self.core_ns += thread_time_ns() - begun
         return None if due_ns is None else due_ns - self._begin_ns
 
     def tick(self) -> None:
@@ -183,9 +203,9 @@ class CoreDesk:
 
     def _do(self, event: Event) -> None:
         world = self._world
-        begun = perf_counter_ns()
+        begun = thread_time_ns()
         decisions = self._engine.handle(event, self._begin_ns + world.now_ns)
-        self.core_ns += perf_counter_ns() - begun
+        self.core_ns += thread_time_ns() - begun
         self.events += 1
         if not self.events & 0xFF:
             self._engine.take_touched()  # nobody keeps the tables here
@@ -204,9 +224,11 @@ class CoreDesk:
             world.deliver(self._indexes[decision.rep], lead)
         elif isinstance(decision, AssignmentEnded):
             if decision.cause not in _STAYS:
-                lead = self._leads[decision.lead_key]
+                lead, rep = self._leads[decision.lead_key], self._indexes[decision.rep]
                 self.fresh[lead] = world.now_ns
-                world.take_back(self._indexes[decision.rep], lead)
+                if decision.blame:
+                    self._last[rep] = _SILENCE
+                world.take_back(rep, lead)
         elif isinstance(decision, LeadAccepted):
             self._leads[decision.lead.key] = len(self._keys)
             self.fresh[len(self._keys)] = world.now_ns
@@ -220,6 +242,17 @@ class CoreDesk:
 
 
 _FOLLOWED: Final = frozenset({Assigned, AssignmentEnded, LeadAccepted, FlowChanged, LeadHeld})
+
+
+def _floor(scenario: Scenario, crew: tuple[Person, ...], flow: FlowPlan) -> Floor:
+    """One pool for everybody, or one for each skill."""
+    ids = [group.id for group in scenario.groups]
+    reps = tuple(
+        RepPlan(person.name, skills=tuple(ids[g] for g in sorted(person.groups)) if ids else ())
+        for person in crew
+    )
+    pools = tuple(PoolPlan(name, skills=(name,)) for name in ids) or (PoolPlan("default"),)
+    return Floor("simulated", reps=reps, pools=pools, flow=flow)
 
 
 def _score(quality: float) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from bench.simulate.scenario import Scenario, Span
+from bench.simulate.scenario import POISSON, Scenario, Span
 from bench.simulate.traces import arrivals_of
 
 SECOND: Final = 1_000_000_000
@@ -187,7 +187,7 @@ def _arrivals(
     scenario: Scenario, crew: tuple[Person, ...], seed: int, number: int
 ) -> NDArray[np.float64]:
     """Times of arrival in seconds: a Poisson process of batches whose rate moves."""
-    if scenario.arrivals != "poisson":
+    if scenario.arrivals != POISSON:
         return arrivals_of(scenario.arrivals, scenario.shift_seconds)
     grid = np.arange(0.0, scenario.shift_seconds + 1.0)
     rate = _rate(scenario, crew, grid, stream(seed, number, Purpose.WINDOWS))

@@ -10,7 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from bench.simulate import curves
-from bench.simulate.draws import SECOND
+from bench.simulate.draws import FOREVER, SECOND
 from bench.simulate.record import Record
 from bench.simulate.world import FRESH_NS
 
@@ -38,10 +38,16 @@ class Ratio(Struct, frozen=True):
         return self.top / self.bottom if self.bottom else None
 
 
+def pooled(ratios: Iterable[Ratio]) -> Ratio:
+    """One ratio of the sums."""
+    listed = list(ratios)
+    return Ratio(sum(r.top for r in listed), sum(r.bottom for r in listed))
+
+
 class Figures(Struct, frozen=True):
     """One run. Shares are 0 to 1, delays seconds; None: there was nothing to measure.
 
-    See ``docs/simulator.md`` for each. ``fresh_per_absence`` has one entry for each silent absence;
+    See ``docs/simulator.md`` for each. ``dv_lrm``: the value by the curve of the other study. ``fresh_per_absence`` has one entry for each silent absence;
     ``lag_flow`` and ``recovery`` (5-minute bins) are sums, to be pooled over runs.
     """
 
@@ -52,6 +58,7 @@ class Figures(Struct, frozen=True):
     p95: float
     p99: float
     dv: float
+    dv_lrm: float
     conv: float
     never_contacted: float
     over_1h: float
@@ -63,6 +70,7 @@ class Figures(Struct, frozen=True):
     false_throttle: float | None
     fresh_per_absence: tuple[int, ...]
     freed_60: Ratio
+    lag_episodes: int
     lag_flow: Ratio
     lag_bins: tuple[Ratio, ...]
     recovery: tuple[Ratio, ...]
@@ -94,7 +102,8 @@ def measure(record: Record, *, delays: bool = False) -> Figures:
         p50=_percentile(all_delays, 50),
         p95=_percentile(all_delays, 95),
         p99=_percentile(all_delays, 99),
-        dv=_value(record, chosen, all_delays),
+        dv=_value(record, chosen, all_delays, record.scenario.curve),
+        dv_lrm=_value(record, chosen, all_delays, "lrm"),
         conv=_conversions(record, chosen, all_delays),
         never_contacted=_share(np.array(record.contact_ns)[chosen] < 0),
         over_1h=_share(all_delays > 3600.0),
@@ -108,7 +117,8 @@ def measure(record: Record, *, delays: bool = False) -> Figures:
         freed_60=Ratio(
             float(sum(freed for _, freed in absences)), float(sum(c for c, _ in absences))
         ),
-        lag_flow=_pool(lag_bins[LAG_BINS[0] : LAG_BINS[1]]),
+        lag_episodes=sum(bool(roster.lag[1]) for roster in record.shift.rosters),
+        lag_flow=pooled(lag_bins[LAG_BINS[0] : LAG_BINS[1]]),
         lag_bins=lag_bins,
         recovery=recovery,
         w60_allslow=_allslow(record, at, delay),
@@ -148,10 +158,11 @@ def _percentile(delays: NDArray[np.float64], percent: float) -> float:
     return float(np.percentile(delays, percent, method="inverted_cdf"))
 
 
-def _value(record: Record, chosen: NDArray[np.bool_], delays: NDArray[np.float64]) -> float:
+def _value(
+    record: Record, chosen: NDArray[np.bool_], delays: NDArray[np.float64], curve: str
+) -> float:
     """What the leads were worth when they were contacted, of what they could have been worth."""
     quality = np.array(record.shift.leads.quality)[chosen]
-    curve = record.scenario.curve
     most = quality.sum() * curves.peak(curve)
     return float((quality * curves.worths(curve, delays)).sum() / most) if most else 0.0
 
@@ -244,11 +255,10 @@ def _absences(record: Record) -> list[tuple[int, int]]:
     taken: dict[tuple[int, int], list[int]] = {}
     for at_ns, rep, lead in record.returns:
         taken.setdefault((rep, lead), []).append(at_ns)
-    horizon_ns = round(record.scenario.shift_seconds * SECOND)
     found = []
     for rep, roster in enumerate(record.shift.rosters):
         begin, end = roster.absent
-        if not begin or end > horizon_ns * 2:
+        if not end or end == FOREVER:
             continue
         hits = [
             (at_ns, lead)
@@ -283,11 +293,6 @@ def _lag_flow(record: Record) -> tuple[tuple[Ratio, ...], tuple[Ratio, ...]]:
                 before += 1.0
     ratios = tuple(Ratio(top, before / BEFORE_BINS) for top in tops)
     return ratios, ratios[RECOVERY_BIN:]
-
-
-def _pool(ratios: Iterable[Ratio]) -> Ratio:
-    listed = list(ratios)
-    return Ratio(sum(r.top for r in listed), sum(r.bottom for r in listed))
 
 
 # -- oscillation ----------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,6 +14,7 @@ from msgspec import Struct
 from distributor.errors import BadConfig
 
 FOLDER: Final = Path(__file__).parents[1] / "scenarios"
+POISSON: Final = "poisson"
 Span = tuple[float, float]
 """From and until."""
 
@@ -40,7 +43,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     load: float = 0.9
     availability: float = 0.88
     leads_per_hour: float = 0.0
-    arrivals: str = "poisson"
+    arrivals: str = POISSON
     batch_mean: float = 1.5
     overdispersion: float = 0.2
     modulation: float = 0.3
@@ -137,19 +140,22 @@ def load(wanted: str) -> Scenario:
     except (OSError, ValueError) as error:
         raise BadConfig([f"scenario {wanted}: cannot be read: {error}"]) from error
     try:
-        return parse(tables)
+        found = parse(tables)
     except BadConfig as error:
         raise BadConfig([f"scenario {wanted}: {problem}" for problem in error.problems]) from error
+    if found.arrivals == POISSON:
+        return found
+    trace = path.parent / found.arrivals
+    if not trace.is_file():
+        remedy = f'give "{POISSON}" or a trace, relative to this file'
+        raise BadConfig([f"scenario {wanted}: arrivals: no file {trace}; {remedy}"])
+    return msgspec.structs.replace(found, arrivals=str(trace))
 
 
 def parse(tables: dict[str, Any]) -> Scenario:
     """A scenario from the tables of its file. Raises ``BadConfig`` with one line for each wrong key."""
     known = {field.name: field for field in msgspec.structs.fields(Scenario)}
-    problems = [
-        f"{key}: no such key; take it out, or name one of {', '.join(known)}"
-        for key in tables
-        if key not in known
-    ]
+    problems = [f"{key}: no such key; {_nearest(key, known)}" for key in tables if key not in known]
     for key, value in tables.items():
         if key in known:
             try:
@@ -163,6 +169,11 @@ def parse(tables: dict[str, Any]) -> Scenario:
     if problems:
         raise BadConfig(problems)
     return scenario
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, known, 1)
+    return f"did you mean {near[0]}?" if near else "docs/simulator.md lists all keys"
 
 
 def _plain(error: msgspec.ValidationError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Final
@@ -10,7 +10,8 @@ from typing import Any, Final
 from msgspec import Struct
 from scipy.special import stdtrit
 
-from bench.simulate.metrics import Figures, Ratio
+from bench.simulate.metrics import Figures, pooled
+from bench.stats import percentile
 
 COLUMNS: Final = (
     "w60", "w300", "p50", "p95", "p99", "dv", "never_contacted", "reclaims_per_lead", "gini",
@@ -18,7 +19,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 """What other systems rely on."""
 MORE: Final = (
-    "conv", "over_1h", "lowest_share", "share_p5", "recalled_over_3", "w60_allslow",
+    "conv", "dv_lrm", "over_1h", "lowest_share", "share_p5", "recalled_over_3", "w60_allslow",
     "false_throttle_allslow", "idle_minutes", "swings_healthy", "swings_lagging", "allan_healthy",
     "allan_lagging", "held",
 )  # fmt: skip
@@ -61,23 +62,9 @@ def estimate(samples: Iterable[float | None]) -> Estimate | None:
     return Estimate(fmean(known), half, len(known))
 
 
-def ratio_of(runs: Sequence[Figures], key: Callable[[Figures], Ratio]) -> float | None:
-    """A ratio of sums, over all runs."""
-    listed = [key(figures) for figures in runs]
-    bottom = sum(ratio.bottom for ratio in listed)
-    return sum(ratio.top for ratio in listed) / bottom if bottom else None
-
-
 def counts(runs: Sequence[Figures]) -> list[int]:
     """Fresh leads of every silent absence of every run."""
     return sorted(count for figures in runs for count in figures.fresh_per_absence)
-
-
-def quantile(ordered: Sequence[int], share: float) -> float | None:
-    """The smallest value that at least ``share`` of all do not exceed."""
-    if not ordered:
-        return None
-    return float(ordered[max(0, -int(-share * len(ordered) // 1) - 1)])
 
 
 class Summary(Struct, frozen=True):
@@ -112,12 +99,12 @@ def _reaction(runs: Sequence[Figures]) -> dict[str, float | None]:
     found = counts(runs)
     reaction: dict[str, float | None] = {
         "fresh_per_absence": fmean(found) if found else None,
-        "fresh_per_absence_p50": quantile(found, 0.5),
-        "fresh_per_absence_p90": quantile(found, 0.9),
-        "freed_60": ratio_of(runs, lambda figures: figures.freed_60),
-        "lag_flow": ratio_of(runs, lambda figures: figures.lag_flow),
+        "fresh_per_absence_p50": percentile(found, 0.5) if found else None,
+        "fresh_per_absence_p90": percentile(found, 0.9) if found else None,
+        "freed_60": pooled([figures.freed_60 for figures in runs]).value,
+        "lag_flow": pooled([figures.lag_flow for figures in runs]).value,
     }
     for place in range(len(runs[0].recovery)):
         name = f"recovery_{5 * place}_{5 * place + 5}"
-        reaction[name] = ratio_of(runs, lambda figures, at=place: figures.recovery[at])  # type: ignore[misc]
+        reaction[name] = pooled([figures.recovery[place] for figures in runs]).value
     return reaction

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from distributor.errors import BadConfig
 
 
+@lru_cache(maxsize=4)
 def arrivals_of(path: str, seconds: float) -> NDArray[np.float64]:
     """The times of the ``lead_in`` lines of a trace, in seconds after the first, as far as the shift.
 

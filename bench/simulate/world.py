@@ -89,10 +89,13 @@ class World:
         for rep in self.reps:
             rep.normals = numbers(seed, number, Purpose.PICKUP, rep.index, "normal")
             rep.uniforms = numbers(seed, number, Purpose.PICK, rep.index, "uniform")
+        self._healthy = [rep for rep in self.reps if record.is_healthy(rep.index)]
         self._delays = numbers(seed, number, Purpose.EVENT_DELAY, 0, "uniform")
         self._worth = curves.function(scenario.curve)
         self._agenda: list[tuple[int, int, Callable[[int, int], None], int, int]] = []
         self._number = 0
+        self._looking = False
+        self._looks = 0
         window = scenario.allslow_window
         self._slow_ns = (_ns(window[0]), _ns(window[1])) if window else (0, 0)
         self._desk: Dispatcher
@@ -105,7 +108,6 @@ class World:
         self._plan_absences()
         if self.leads.at:
             self._plan_at(self.leads.at[0], self._arrive, 0)
-        self._plan_at(LOOK_NS, self._look)
         desk.begin(self)
         agenda, next_ns, end_ns = self._agenda, desk.next_ns, self.end_ns
         events = 0
@@ -126,7 +128,7 @@ class World:
             _, _, action, a, b = heappop(agenda)
             action(a, b)
             events += 1
-        self.record.agenda_events += events
+        self.record.agenda_events += events - self._looks
 
     def _plan_at(
         self, at_ns: int, action: Callable[[int, int], None], a: int = 0, b: int = 0
@@ -192,6 +194,7 @@ class World:
         rep = self.reps[rep_index]
         self.record.returned[lead] += 1
         self.record.returns.append((self.now_ns, rep_index, lead))
+        self._begin_to_look()
         if lead in rep.pipeline:
             rep.pipeline.remove(lead)
             if not rep.pipeline:
@@ -202,6 +205,7 @@ class World:
     def _arrive(self, lead: int, _: int) -> None:
         if lead + 1 < len(self.leads.at):
             self._plan_at(self.leads.at[lead + 1], self._arrive, lead + 1)
+        self._begin_to_look()
         self._desk.arrived(lead)
 
     def _fake(self, delivery: int, _: int) -> None:
@@ -354,25 +358,36 @@ class World:
 
     # -- what nobody told ----------------------------------------------------------------------
 
+    def _begin_to_look(self) -> None:
+        """A lead may have to wait: look after it every second from here on."""
+        if not self._looking:
+            self._looking = True
+            self._plan_at(self.now_ns + LOOK_NS, self._look)
+
     def _look(self, _a: int, _b: int) -> None:
         """Does a fresh lead wait beside an idle healthy rep?"""
+        self._looks += 1
         now_ns, fresh, at = self.now_ns, self._desk.fresh, self.leads.at
-        if now_ns + LOOK_NS <= self.end_ns:
-            self._plan_at(now_ns + LOOK_NS, self._look)
         while fresh:
             lead = next(iter(fresh))
             if now_ns - at[lead] < FRESH_NS:
                 break
             del fresh[lead]
-        if not fresh or now_ns - next(iter(fresh.values())) <= PATIENCE_NS:
+        self._looking = bool(fresh)
+        if not fresh:
             return
+        self._plan_at(now_ns + LOOK_NS, self._look)
         minute = now_ns // (60 * SECOND)
-        if minute not in self.record.idle_minutes and any(map(self._idles, self.reps)):
+        waits = now_ns - next(iter(fresh.values())) > PATIENCE_NS
+        if waits and minute not in self.record.idle_minutes and self._somebody_idles():
             self.record.idle_minutes.add(minute)
 
-    def _idles(self, rep: Rep) -> bool:
-        idle = not rep.pipeline and rep.able() and self.record.is_healthy(rep.index)
-        return idle and self._desk.looks_idle(rep.index)
+    def _somebody_idles(self) -> bool:
+        looks_idle = self._desk.looks_idle
+        return any(
+            rep.in_hand < 0 and not rep.pipeline and rep.able() and looks_idle(rep.index)
+            for rep in self._healthy
+        )
 
 
 _BUSY, _READY = 0, 1
