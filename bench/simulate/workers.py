@@ -38,7 +38,8 @@ def do_all(
             progress.show(len(found), f"{task.place} {task.name} {task.seed}")
     finally:
         progress.end()
-    return found
+    # In the order of the tasks, whichever ended first.
+    return {key: found[key] for key in ((t.place, t.name, t.seed) for t in tasks)}
 
 
 def _done(tasks: Sequence[Task], jobs: int, overrides: Overrides) -> Iterator[tuple[Task, Ran]]:
