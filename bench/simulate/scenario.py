@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from bench.simulate.traces import arrivals_of
 from distributor.errors import BadConfig
 
 FOLDER: Final = Path(__file__).parents[1] / "scenarios"
@@ -149,6 +150,7 @@ def load(wanted: str) -> Scenario:
     if not trace.is_file():
         remedy = f'give "{POISSON}" or a trace, relative to this file'
         raise BadConfig([f"scenario {wanted}: arrivals: no file {trace}; {remedy}"])
+    arrivals_of(str(trace), found.shift_seconds)  # raises for what is no trace
     return msgspec.structs.replace(found, arrivals=str(trace))
 
 

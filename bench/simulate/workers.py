@@ -12,6 +12,8 @@ from bench.output import Progress
 from bench.simulate import tuning
 from bench.simulate.runs import Ran, run
 from bench.simulate.scenario import Scenario
+from distributor.domain.faults import InvariantBroken, PolicyMisbehaved
+from distributor.errors import DistributorError
 
 Overrides = Mapping[str, float]
 
@@ -65,4 +67,8 @@ def _collect(pool: ProcessPoolExecutor, tasks: Iterable[Task]) -> Iterator[tuple
 
 
 def _one(task: Task) -> Ran:
-    return run(task.scenario, task.name, task.seed, delays=task.delays)
+    try:
+        return run(task.scenario, task.name, task.seed, delays=task.delays)
+    except (PolicyMisbehaved, InvariantBroken) as error:
+        where = f"{task.name} on {task.place}, seed {task.seed}"
+        raise DistributorError(f"{where}: {error}") from error

@@ -15,6 +15,7 @@ from bench.simulate import goals, tuning
 from bench.simulate.bound import BOUND
 from bench.simulate.goals import Goal, Measured
 from bench.simulate.scenario import names
+from distributor.domain.faults import PolicyMisbehaved
 from distributor.errors import BadConfig
 from policies.lease import choice, one_pass, revocation, settings
 from policies.lease.settings import FIRM
@@ -133,6 +134,16 @@ def test_what_cannot_be_is_told_in_one_line(words, said, capsys) -> None:
     assert line.startswith(f"bench simulate: {said}")
 
 
+def test_a_policy_that_goes_astray_is_named_with_the_run(tiny, monkeypatch, capsys) -> None:
+    def astray(*_: object, **__: object) -> None:
+        raise PolicyMisbehaved("rep ana has no free slot")
+
+    monkeypatch.setattr("bench.simulate.workers.run", astray)
+    assert command("--scenario", tiny, "--policy", "lease", "--seeds", "3", "--jobs", "1") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"bench simulate: lease on {tiny}, seed 3: rep ana has no free slot"
+
+
 # -- the goals ------------------------------------------------------------------------------------
 
 
@@ -233,6 +244,7 @@ def test_a_changed_constant_changes_the_runs(tiny, capsys) -> None:
     for jobs in ("1", "2"):
         command(*given, jobs, "--set", "STEAL_LIMIT=0", "UNLIMITED_AGE=99999", "probe_limit=99999")
         found = last_json(capsys)
+        assert list(found["policies"]) == ["lease", BOUND]  # whichever ended first
         assert found["set"] == {"STEAL_LIMIT": 0, "UNLIMITED_AGE": 99999, "probe_limit": 99999}
         figures.append(found["policies"]["lease"]["reclaims_per_lead"]["mean"])
     assert figures[0] == figures[1] < usual

@@ -135,8 +135,13 @@ def test_a_trace_is_looked_for_beside_the_scenario(tmp_path) -> None:
     )
     assert run(load(str(path)), "pool", 1).figures.leads == 2
     (tmp_path / "floor.csv").write_text("ts,event\nyesterday,lead_in\n")
+    path.write_text('arrivals = "floor.csv"\nhours = 2\n')
     with pytest.raises(BadConfig, match=r"arrivals: .* cannot be read"):
-        run(msgspec.structs.replace(load(str(path)), hours=2.0), "pool", 1)
+        load(str(path))
+    (tmp_path / "floor.csv").write_text("ts,event,lead\n")
+    path.write_text('arrivals = "floor.csv"\nhours = 3\n')
+    with pytest.raises(BadConfig, match=r"arrivals: .* has no lead_in line"):
+        load(str(path))
 
 
 # -- those that come along ------------------------------------------------------------------------
