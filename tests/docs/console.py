@@ -195,9 +195,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 def _shims(folder: Path) -> Path:
     """A ``distributor`` that runs this checkout, and a ``python`` for the pages' Python blocks."""
     folder.mkdir()
-    shim = folder / "distributor"
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m distributor "$@"\n')
-    shim.chmod(0o755)
+    for name, runs in (
+        ("distributor", f'"{sys.executable}" -m distributor'),
+        ("python", f'"{sys.executable}"'),
+    ):
+        shim = folder / name
+        shim.write_text(f'#!/bin/sh\nexec {runs} "$@"\n')
+        shim.chmod(0o755)
     return folder
 
 

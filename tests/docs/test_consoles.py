@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 RUN_HERE = {
     *("README.md", "docs/quickstart.md", "docs/demo.md", "docs/http.md", "docs/mqtt.md"),
-    "docs/operations.md",
+    *("docs/operations.md", "docs/simulator.md"),
 }
 SUBSCRIBE = "mosquitto_sub -q 1 -c -i dialer -t leads/dialer/assign -t leads/dialer/revoke"
 HTTP_ONLY = """\
@@ -63,6 +63,8 @@ def follow(reader: Reader, page: Path) -> None:
             )
         elif page.name == "quickstart.md":
             (reader.folder / "distributor.toml").write_text(reader.ports(block.text))
+        elif page.name == "simulator.md":
+            (reader.folder / "small.toml").write_text(block.text)
 
 
 def test_every_console_block_belongs_to_a_page_that_is_followed() -> None:
@@ -127,6 +129,11 @@ def test_the_page_about_operations_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         start_http(reader)
         follow(reader, DOCS / "operations.md")
+
+
+def test_the_page_about_the_simulator_works_as_written(tmp_path: Path) -> None:
+    with Reader(tmp_path) as reader:
+        follow(reader, DOCS / "simulator.md")
 
 
 def message_is_as_shown(reader: Reader, page: Path) -> None:
