@@ -10,7 +10,7 @@ from distributor.domain.policy import Defer, Intent, Lease, PoolView, Recall
 from policies.lease import explain
 from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
-from policies.lease.revocation import IN_PLENTY, USUAL, Steal, Watch
+from policies.lease.revocation import Steal, Watch, terms_of
 from policies.lease.roster import Offer, Roster, Seat
 from policies.lease.settings import PROBE_RECALLS, RESERVE, STALE_AGE
 
@@ -103,7 +103,7 @@ class Pass:
         spare = likely_free > RESERVE * roster.at_work
         plenty = roster.plenty(likely_free)
         intent, index = self._serve(offers, likely_free, spare, now_ns)
-        terms = IN_PLENTY if plenty else USUAL
+        terms = terms_of(plenty=plenty)
         steal = self._watch.best(offers, terms, spare=spare, floor=index, now=now_ns)
         return intent if steal is None else self._steal(steal, now_ns)
 

@@ -56,9 +56,11 @@ class Terms(NamedTuple):
     limit: int
 
 
-USUAL: Final = Terms(PRICE_FRESH, PRICE_STALE, STEAL_LIMIT)
-IN_PLENTY: Final = Terms(PLENTY_PRICE_FRESH, PLENTY_PRICE_STALE, PLENTY_STEAL_LIMIT)
-"""Where most reps are free, a move takes nothing from anybody."""
+def terms_of(*, plenty: bool) -> Terms:
+    """The terms now. ``plenty``: most reps are free, so that a move takes nothing from anybody."""
+    if plenty:
+        return Terms(PLENTY_PRICE_FRESH, PLENTY_PRICE_STALE, PLENTY_STEAL_LIMIT)
+    return Terms(PRICE_FRESH, PRICE_STALE, STEAL_LIMIT)
 
 
 class Watch:
