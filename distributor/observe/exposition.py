@@ -112,6 +112,8 @@ class Exposition:
         self._fill("reps", tally.reps)
         self._fill("reps_available", tally.available)
         self._fill("reps_throttled", tally.throttled)
+        self._fill("reps_without_state_reports", tally.unreported)
+        self._metrics.gauge("unreported_state_cost_ratio").set((), tally.unreported_cost)
 
     def _take_census(self) -> None:
         census, gauge = self._census, self._metrics.gauge

@@ -201,6 +201,7 @@ class Metrics:
             self._create("reps", (team,), SHOWN_STATES)
             self._create("reps_available", (team,))
             self._create("reps_throttled", (team,))
+            self._create("reps_without_state_reports", (team,))
         self._team.update({rep.id: rep.team for rep in floor.reps})
         self._response.clear()
         self.gauge("policy_info").replace({(floor.flow.policy, floor.digest): 1})

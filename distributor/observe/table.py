@@ -257,6 +257,19 @@ _WORK = (
     _gauge("reps", "team state", "reps", "Reps by state."),
     _gauge("reps_available", "team", "reps", "Reps who are ready and not paused."),
     _gauge("reps_throttled", "team", "reps", "Available reps with less than full flow."),
+    _gauge(
+        "reps_without_state_reports",
+        "team",
+        "reps",
+        "Reps at work of whom no dialer ever reported busy or wrap-up: when they are free is guessed.",
+    ),
+    _gauge(
+        "unreported_state_cost_ratio",
+        "",
+        "0 to 1",
+        "Estimated share of the leads' value that this guessing costs: 0.04 for a whole floor in the"
+        " simulator, in proportion to the reps at work.",
+    ),
 )
 
 _REPS = (

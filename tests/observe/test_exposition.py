@@ -169,6 +169,26 @@ async def test_reps_are_counted_by_team(metrics: Metrics, census: FakeCensus) ->
     assert value(text, "reps_available", team="south") == 1
 
 
+async def test_reps_whose_states_nobody_reports_are_counted_with_what_that_costs(
+    metrics: Metrics, census: FakeCensus
+) -> None:
+    census.people = some_reps()
+    exposition = Exposition(metrics, census)
+    text = await scrape(exposition)
+    at_work = sum(rep.state in ("ready", "busy", "wrap_up") for rep in census.people)
+    paused = 1
+    unreported = [value(text, "reps_without_state_reports", team=t) for t in ("north", "south")]
+    assert sum(n or 0 for n in unreported) == at_work - paused
+    assert value(text, "unreported_state_cost_ratio") == pytest.approx(0.04)
+    for rep in census.people[1:]:
+        rep.sends_states = True
+    text = await scrape(exposition)
+    assert value(text, "reps_without_state_reports", team="north") == 1
+    assert value(text, "unreported_state_cost_ratio") == pytest.approx(0.04 / (at_work - paused))
+    census.people = []
+    assert value(await scrape(exposition), "unreported_state_cost_ratio") == 0
+
+
 async def test_a_reps_series_say_what_the_rep_is_at(metrics: Metrics, census: FakeCensus) -> None:
     census.people = some_reps()
     text = b"".join(await Exposition(metrics, census).render())
