@@ -11,8 +11,8 @@ from typing import Any
 
 from bench import options
 from bench.output import finish, say
-from bench.simulate import goals, scenario, tuning
-from bench.simulate.bound import BOUND, CHOICES
+from bench.simulate import goals, prophet, scenario, tuning
+from bench.simulate.bound import BEST, BOUND, CHOICES
 from bench.simulate.results import Results
 from bench.simulate.runs import split
 from bench.simulate.workers import Task, do_all
@@ -63,6 +63,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--goals",
         action="store_true",
         help="the numeric goals of the flow control, for one policy (lease), on their own scenarios",
+    )
+    parser.add_argument(
+        "--prophet",
+        action="store_true",
+        help="also the value that knowing the whole future could reach (some seconds a run)",
     )
     parser.add_argument("--plot", metavar="DIR", help="draw pictures into this folder")
 
@@ -115,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     if args.goals:
         built: dict[str, Any] = {"goals": goals.show(results, _goals_policy(args))}
     else:
-        built = _show(results)
+        built = _show(results, prophet.foresee(scenarios, args.seeds) if args.prophet else None)
     results.show_cost()
     if args.plot:
         _draw(results, Path(args.plot))
@@ -128,12 +133,13 @@ def _plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
     wanted = args.scenario or [DEFAULT_SCENARIO]
     if ALL in wanted:
         wanted = scenario.names()
-    policies = list(dict.fromkeys([*(args.policy or DEFAULT_POLICIES), BOUND]))
+    bounds = [BEST, BOUND] if args.prophet else [BOUND]
+    policies = list(dict.fromkeys([*(args.policy or DEFAULT_POLICIES), *bounds]))
     return dict.fromkeys(wanted, policies)
 
 
 def _goals_plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
-    if args.scenario or len(args.policy or ()) > 1:
+    if args.scenario or args.prophet or len(args.policy or ()) > 1:
         raise BadConfig(["--goals: it has its own scenarios, and judges one policy at a time"])
     return goals.needed(_goals_policy(args))
 
@@ -142,11 +148,14 @@ def _goals_policy(args: argparse.Namespace) -> str:
     return str((args.policy or DEFAULT_POLICIES)[0])
 
 
-def _show(results: Results) -> dict[str, Any]:
-    places = list(results.scenarios)
-    for place in places:
+def _show(results: Results, foreseen: prophet.Values | None) -> dict[str, Any]:
+    built = []
+    for place in results.scenarios:
         results.show(place)
-    built = [results.built(place) for place in places]
+        found = results.built(place)
+        if foreseen is not None:
+            found["prophet"] = prophet.show(results, place, foreseen)
+        built.append(found)
     return built[0] if len(built) == 1 else {"scenarios": built}
 
 
