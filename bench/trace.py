@@ -19,12 +19,12 @@ from rich.console import Console
 
 from bench.broker import Mosquitto
 from bench.output import finish, goal, say, table
+from bench.recordings import VARIABLE, folder
 from bench.stats import middle
 from distributor.demo import make_plan, play
 from distributor.demo.broker import ENVIRONMENT
 from distributor.demo.summary import Summary
 
-DATA = "DISTRIBUTOR_DATA"
 TRACES = (
     "sf_fire_2016-12-31_2017-01-04.trace.csv.gz",
     "anonbank_1999-02-01_14.trace.csv.gz",
@@ -70,7 +70,9 @@ def recorded(path: Path) -> Recorded:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trace", metavar="FILE", help=f"one trace (both in the folder of {DATA})")
+    parser.add_argument(
+        "--trace", metavar="FILE", help=f"one trace (both in the folder of {VARIABLE})"
+    )
     parser.add_argument("--time-scale", type=float, metavar="X", default=6000.0, help="(6000)")
     parser.add_argument("--folder", metavar="DIR", help="where the store is (a temporary folder)")
 
@@ -79,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     paths = [Path(args.trace)] if args.trace else _both()
     absent = [str(path) for path in paths if not path.is_file()]
     if absent:
-        say(f"no {' and no '.join(absent)}: name a file with --trace, or the folder with {DATA}")
+        say(
+            f"no {' and no '.join(absent)}: name a file with --trace, or the folder with {VARIABLE}"
+        )
         return 1
     good, results = True, []
     for path in paths:
@@ -94,9 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _both() -> list[Path]:
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get(DATA, beside)) / "traces"
-    return [folder / name for name in TRACES]
+    return [folder() / "traces" / name for name in TRACES]
 
 
 def _replay(path: Path, time_scale: float, folder: str | None) -> Summary:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from argparse import ArgumentTypeError
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import options
 from bench.output import finish, say
-from bench.simulate import goals, scenario, tuning
-from bench.simulate.bound import BOUND, CHOICES
+from bench.simulate import goals, prophet, robust, scenario, tuning
+from bench.simulate.bound import BEST, BOUND, CHOICES
 from bench.simulate.results import Results
 from bench.simulate.runs import split
 from bench.simulate.workers import Task, do_all
@@ -59,10 +59,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="another constant of lease, in these runs alone",
     )
-    parser.add_argument(
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
         "--goals",
         action="store_true",
         help="the numeric goals of the flow control, for one policy (lease), on their own scenarios",
+    )
+    one.add_argument(
+        "--robust",
+        action="store_true",
+        help="one policy (lease) in other worlds, each beside the ordinary shift of its load",
+    )
+    one.add_argument(
+        "--prophet",
+        action="store_true",
+        help="also the value that knowing the whole future could reach (some seconds a run)",
     )
     parser.add_argument("--plot", metavar="DIR", help="draw pictures into this folder")
 
@@ -103,19 +114,16 @@ def _setting(text: str) -> tuple[str, float]:
 def run(args: argparse.Namespace) -> int:
     overrides = dict(args.set)
     tuning.check(overrides)
-    plan = _goals_plan(args) if args.goals else _plan(args)
-    scenarios = {place: scenario.load(place) for place in plan}
+    plan = _plan(args)
+    scenarios = _load(plan, needed=not args.robust and ALL not in (args.scenario or ()))
     tasks = [
         Task(place, scenarios[place], name, seed, delays=bool(args.plot))
-        for place, names in plan.items()
-        for name in names
+        for place in scenarios
+        for name in plan[place]
         for seed in args.seeds
     ]
     results = Results(scenarios, args.seeds, do_all(tasks, args.jobs, overrides))
-    if args.goals:
-        built: dict[str, Any] = {"goals": goals.show(results, _goals_policy(args))}
-    else:
-        built = _show(results)
+    built = _report(args, results)
     results.show_cost()
     if args.plot:
         _draw(results, Path(args.plot))
@@ -123,30 +131,57 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _report(args: argparse.Namespace, results: Results) -> dict[str, Any]:
+    if args.goals:
+        return {"goals": goals.show(results, _judged(args))}
+    if args.robust:
+        return {"robust": robust.show(results, _judged(args))}
+    return _show(results, prophet.foresee(results.scenarios, args.seeds) if args.prophet else None)
+
+
 def _plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
     """Scenario -> what is run on it."""
+    if args.goals or args.robust:
+        if args.scenario or len(args.policy or ()) > 1:
+            option = "--goals" if args.goals else "--robust"
+            problem = "it has its own scenarios, and judges one policy at a time"
+            raise BadConfig([f"{option}: {problem}"])
+        judged = _judged(args)
+        return goals.needed(judged) if args.goals else robust.needed(judged)
     wanted = args.scenario or [DEFAULT_SCENARIO]
     if ALL in wanted:
         wanted = scenario.names()
-    policies = list(dict.fromkeys([*(args.policy or DEFAULT_POLICIES), BOUND]))
+    bounds = [BEST, BOUND] if args.prophet else [BOUND]
+    policies = list(dict.fromkeys([*(args.policy or DEFAULT_POLICIES), *bounds]))
     return dict.fromkeys(wanted, policies)
 
 
-def _goals_plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
-    if args.scenario or len(args.policy or ()) > 1:
-        raise BadConfig(["--goals: it has its own scenarios, and judges one policy at a time"])
-    return goals.needed(_goals_policy(args))
-
-
-def _goals_policy(args: argparse.Namespace) -> str:
+def _judged(args: argparse.Namespace) -> str:
+    """The one policy of a table of goals."""
     return str((args.policy or DEFAULT_POLICIES)[0])
 
 
-def _show(results: Results) -> dict[str, Any]:
-    places = list(results.scenarios)
+def _load(places: Iterable[str], *, needed: bool) -> dict[str, scenario.Scenario]:
+    """The scenarios. Those whose recording is missing are left out aloud, unless all are ``needed``."""
+    found = {}
     for place in places:
+        try:
+            found[place] = scenario.load(place)
+        except scenario.NoRecording as error:
+            if needed:
+                raise
+            say(f"left out: {error}")
+    return found
+
+
+def _show(results: Results, foreseen: prophet.Values | None) -> dict[str, Any]:
+    built = []
+    for place in results.scenarios:
         results.show(place)
-    built = [results.built(place) for place in places]
+        found = results.built(place)
+        if foreseen is not None:
+            found["prophet"] = prophet.show(results, place, foreseen)
+        built.append(found)
     return built[0] if len(built) == 1 else {"scenarios": built}
 
 

@@ -75,8 +75,8 @@ class Results:
         table(
             ("", *COLUMNS, "dv of pool"),
             [
-                (name, *(_cell(found.estimates.get(key), key) for key in COLUMNS),
-                 _cell(found.of_pool, "dv"))
+                (name, *(cell(found.estimates.get(key), key) for key in COLUMNS),
+                 cell(found.of_pool, "dv"))
                 for name, found in rows.items()
             ],
         )  # fmt: skip
@@ -84,7 +84,7 @@ class Results:
         table(
             ("", *_MORE, *slow),
             [
-                (name, *(_cell(found.estimates.get(key), key) for key in (*_MORE, *slow)))
+                (name, *(cell(found.estimates.get(key), key) for key in (*_MORE, *slow)))
                 for name, found in rows.items()
             ],
         )
@@ -112,7 +112,8 @@ class Results:
         )
 
 
-def _cell(found: Estimate | None, key: str) -> str:
+def cell(found: Estimate | None, key: str) -> str:
+    """A figure as it stands in a table, with half of its interval."""
     if found is None:
         return "-"
     digits = 0 if key in ("p50", "p95", "p99") else 1 if key == "idle_minutes" else 3

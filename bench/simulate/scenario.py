@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from bench import recordings
 from bench.simulate.traces import arrivals_of
 from distributor.errors import BadConfig
 
@@ -18,6 +20,10 @@ FOLDER: Final = Path(__file__).parents[1] / "scenarios"
 POISSON: Final = "poisson"
 Span = tuple[float, float]
 """From and until."""
+
+
+class NoRecording(BadConfig):
+    """The scenario needs a recording that is not there."""
 
 
 class Group(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +51,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     availability: float = 0.88
     leads_per_hour: float = 0.0
     arrivals: str = POISSON
+    arrivals_begin: datetime | None = None
     batch_mean: float = 1.5
     overdispersion: float = 0.2
     modulation: float = 0.3
@@ -130,7 +137,8 @@ def names() -> list[str]:
 def load(wanted: str) -> Scenario:
     """A scenario by its name, or from a file.
 
-    Raises ``BadConfig`` when there is none, or naming the keys that are wrong in it.
+    Raises ``BadConfig`` when there is none, or naming the keys that are wrong in it; ``NoRecording``
+    when the trace of its arrivals is missing.
     """
     path = Path(wanted) if wanted.endswith(".toml") else FOLDER / f"{wanted}.toml"
     try:
@@ -146,12 +154,20 @@ def load(wanted: str) -> Scenario:
         raise BadConfig([f"scenario {wanted}: {problem}" for problem in error.problems]) from error
     if found.arrivals == POISSON:
         return found
-    trace = path.parent / found.arrivals
-    if not trace.is_file():
-        remedy = f'give "{POISSON}" or a trace, relative to this file'
-        raise BadConfig([f"scenario {wanted}: arrivals: no file {trace}; {remedy}"])
-    arrivals_of(str(trace), found.shift_seconds)  # raises for what is no trace
-    return msgspec.structs.replace(found, arrivals=str(trace))
+    trace = _trace(wanted, path, found.arrivals)
+    arrivals_of(trace, found.shift_seconds, found.arrivals_begin)  # raises for what is no trace
+    return msgspec.structs.replace(found, arrivals=trace)
+
+
+def _trace(wanted: str, path: Path, arrivals: str) -> str:
+    places = (path.parent / arrivals, recordings.folder() / arrivals)
+    for place in places:
+        if place.is_file():
+            return str(place)
+    remedy = f'give "{POISSON}" or a trace, relative to this file or to the folder of recordings'
+    here, there = places
+    problem = f"no file {here} and no {there}; {remedy} ({recordings.VARIABLE})"
+    raise NoRecording([f"scenario {wanted}: arrivals: {problem}"])
 
 
 def parse(tables: dict[str, Any]) -> Scenario:

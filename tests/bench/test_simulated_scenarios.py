@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.simulate import scenario
+from bench.simulate import draws, scenario
+from bench.simulate.draws import SECOND
 from bench.simulate.runs import run
-from bench.simulate.scenario import FOLDER, Group, Scenario, load, names, parse
+from bench.simulate.scenario import FOLDER, Group, NoRecording, Scenario, load, names, parse
 from distributor.errors import BadConfig
 from tests.docs.pages import ROOT
+from tests.real import need_data
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Scenario)}
 DEFAULTS = {name: field.default for name, field in FIELDS.items()}
@@ -57,7 +59,7 @@ def test_a_typing_mistake_is_answered_with_the_key_that_was_meant() -> None:
 @given(st.sampled_from(sorted(FIELDS)), st.sampled_from(["many", {"a": 1}, [[["x"]]], None]))
 def test_a_value_of_another_kind_is_refused_with_its_key(key: str, value: Any) -> None:
     texts = {"arrivals": "many"}
-    may_be_none = key == "allslow_window" and value is None
+    may_be_none = key in ("allslow_window", "arrivals_begin") and value is None
     if texts.get(key) == value or may_be_none:
         return
     (problem,) = problems({key: value})
@@ -134,6 +136,13 @@ def test_a_trace_is_looked_for_beside_the_scenario(tmp_path) -> None:
         "2026-01-01T11:00:00,lead_in,late,,\n"
     )
     assert run(load(str(path)), "pool", 1).figures.leads == 2
+    path.write_text('arrivals = "floor.csv"\narrivals_begin = 2026-01-01T09:00:10\nhours = 2\n')
+    world = load(str(path))
+    people = draws.people(world, 1)
+    assert draws.shift(world, people, 1).leads.at == [20 * SECOND, 7190 * SECOND]
+    path.write_text('arrivals = "floor.csv"\narrivals_begin = 2026-01-02T09:00:00\n')
+    with pytest.raises(BadConfig, match=r"no lead_in line from 2026-01-02 09:00:00 on; give an"):
+        load(str(path))
     (tmp_path / "floor.csv").write_text("ts,event\nyesterday,lead_in\n")
     path.write_text('arrivals = "floor.csv"\nhours = 2\n')
     with pytest.raises(BadConfig, match=r"arrivals: .* cannot be read"):
@@ -144,12 +153,26 @@ def test_a_trace_is_looked_for_beside_the_scenario(tmp_path) -> None:
         load(str(path))
 
 
+def test_a_recording_is_looked_for_where_recordings_are(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('arrivals = "traces/floor.csv"\n')
+    monkeypatch.setenv("DISTRIBUTOR_DATA", str(tmp_path / "data"))
+    with pytest.raises(NoRecording, match=r"no .*/data/traces/floor.csv; .*DISTRIBUTOR_DATA"):
+        load(str(path))
+    (tmp_path / "data" / "traces").mkdir(parents=True)
+    trace = tmp_path / "data" / "traces" / "floor.csv"
+    trace.write_text("ts,event,lead\n2026-01-01T09:00:00,lead_in,a\n")
+    assert load(str(path)).arrivals == str(trace)
+
+
 # -- those that come along ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", names())
 def test_a_shipped_scenario_gives_only_what_differs_and_runs(name: str) -> None:
     tables = tomllib.loads((FOLDER / f"{name}.toml").read_text())
+    if "arrivals" in tables:
+        need_data(tables["arrivals"])
     world = load(name)
     same = [key for key in tables if key != "load" and getattr(world, key) == DEFAULTS[key]]
     assert same == []
