@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import options
 from bench.output import finish, say
-from bench.simulate import goals, prophet, robust, scenario, tuning
+from bench.simulate import goals, other_worlds, prophet, scenario, tuning
 from bench.simulate.bound import BEST, BOUND, CHOICES
 from bench.simulate.results import Results
 from bench.simulate.runs import split
@@ -66,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the numeric goals of the flow control, for one policy (lease), on their own scenarios",
     )
     one.add_argument(
-        "--robust",
+        "--other-worlds",
         action="store_true",
         help="one policy (lease) in other worlds, each beside the ordinary shift of its load",
     )
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = dict(args.set)
     tuning.check(overrides)
     plan = _plan(args)
-    scenarios = _load(plan, needed=not args.robust and ALL not in (args.scenario or ()))
+    scenarios = _load(plan, needed=not args.other_worlds and ALL not in (args.scenario or ()))
     tasks = [
         Task(place, scenarios[place], name, seed, delays=bool(args.plot))
         for place in scenarios
@@ -134,20 +134,20 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace, results: Results) -> dict[str, Any]:
     if args.goals:
         return {"goals": goals.show(results, _judged(args))}
-    if args.robust:
-        return {"robust": robust.show(results, _judged(args))}
+    if args.other_worlds:
+        return {"other_worlds": other_worlds.show(results, _judged(args))}
     return _show(results, prophet.foresee(results.scenarios, args.seeds) if args.prophet else None)
 
 
 def _plan(args: argparse.Namespace) -> Mapping[str, Sequence[str]]:
     """Scenario -> what is run on it."""
-    if args.goals or args.robust:
+    if args.goals or args.other_worlds:
         if args.scenario or len(args.policy or ()) > 1:
-            option = "--goals" if args.goals else "--robust"
+            option = "--goals" if args.goals else "--other-worlds"
             problem = "it has its own scenarios, and judges one policy at a time"
             raise BadConfig([f"{option}: {problem}"])
         judged = _judged(args)
-        return goals.needed(judged) if args.goals else robust.needed(judged)
+        return goals.needed(judged) if args.goals else other_worlds.needed(judged)
     wanted = args.scenario or [DEFAULT_SCENARIO]
     if ALL in wanted:
         wanted = scenario.names()

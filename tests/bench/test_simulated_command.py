@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.__main__ import main
-from bench.simulate import goals, robust, tuning
+from bench.simulate import goals, other_worlds, tuning
 from bench.simulate.bound import BOUND
 from bench.simulate.goals import Goal, Measured
 from bench.simulate.results import Results
@@ -112,7 +112,7 @@ def test_pictures_are_drawn_where_they_are_asked_for(tmp_path, capsys) -> None:
         (["--seeds", "one"], "give seeds as 1-8"),
         (["--set", "RESERVE"], "give NAME=NUMBER"),
         (["--jobs", "0"], "1 or more"),
-        (["--robust", "--goals"], "not allowed with argument"),
+        (["--other-worlds", "--goals"], "not allowed with argument"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_option(words, said, capsys) -> None:
@@ -130,7 +130,10 @@ def test_what_cannot_be_is_refused_with_its_option(words, said, capsys) -> None:
         (["--scenario", "nope"], "scenario nope: there is none; "),
         (["--set", "RESERVED=1"], "--set RESERVED: no such constant; known: "),
         (["--goals", "--scenario", "s1-90"], "--goals: it has its own scenarios"),
-        (["--robust", "--policy", "fair", "lease"], "--robust: it has its own scenarios, and"),
+        (
+            ["--other-worlds", "--policy", "fair", "lease"],
+            "--other-worlds: it has its own scenarios, and",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(words, said, capsys) -> None:
@@ -205,30 +208,33 @@ def small(**more: float) -> Scenario:
 
 
 def test_every_other_world_and_its_neighbour_come_along() -> None:
-    assert set(robust.needed("lease")) <= set(names())
-    assert robust.needed("lease")["s1-80"] == ["lease", BOUND]
+    assert set(other_worlds.needed("lease")) <= set(names())
+    assert other_worlds.needed("lease")["s1-80"] == ["lease", BOUND]
 
 
 def test_other_worlds_stand_beside_their_neighbours(monkeypatch, capsys) -> None:
     """On floors so small that the figures mean nothing. One recording is missing."""
 
     def load(name: str) -> Scenario:
-        if name == "robust-fire":
+        if name == "other-fire":
             raise NoRecording(["arrivals: no file"])
         return small(lag_share=0.5)
 
     monkeypatch.setattr("bench.simulate.scenario.load", load)
-    assert command("--robust", "--policy", "fair:1", "--seeds", "1", "--jobs", "1", "--json") == 0
+    assert (
+        command("--other-worlds", "--policy", "fair:1", "--seeds", "1", "--jobs", "1", "--json")
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "left out: arrivals: no file" in printed
     assert "more than 3 points below its neighbour: none" in printed
-    found = json.loads(printed.splitlines()[-1])["robust"]
+    found = json.loads(printed.splitlines()[-1])["other_worlds"]
     assert [one["scenario"] for one in found] == [
-        place for place in robust.NEIGHBOURS if place != "robust-fire"
+        place for place in other_worlds.NEIGHBOURS if place != "other-fire"
     ]
     assert {one["points"] for one in found} == {0.0}
     assert {one["neighbour"] for one in found} == {"s1-90", "s1-80"}
-    assert set(found[0]["oscillation"]) == set(robust.OSCILLATION)
+    assert set(found[0]["oscillation"]) == set(other_worlds.OSCILLATION)
 
 
 @pytest.mark.parametrize(("share", "falls"), [(0.91, False), (0.89, True)])
@@ -238,13 +244,13 @@ def test_a_world_falls_when_its_share_is_three_points_lower(share, falls, capsys
     def worth(dv: float) -> Ran:
         return replace(ran, figures=replace(ran.figures, dv=dv))
 
-    shares = {"robust-lrm": share, "s1-90": 0.93}
+    shares = {"other-lrm": share, "s1-90": 0.93}
     runs = {(place, "lease", 1): worth(dv) for place, dv in shares.items()}
     runs |= {(place, BOUND, 1): worth(1.0) for place in shares}
     results = Results(dict.fromkeys(shares, small()), [1], runs)
-    (found,) = robust.show(results, "lease")
+    (found,) = other_worlds.show(results, "lease")
     assert found["falls"] is falls
-    assert ("robust-lrm" in capsys.readouterr().out.splitlines()[-1]) is falls
+    assert ("other-lrm" in capsys.readouterr().out.splitlines()[-1]) is falls
 
 
 def test_of_all_scenarios_those_without_their_recording_are_left_out(

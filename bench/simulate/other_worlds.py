@@ -10,14 +10,14 @@ from bench.simulate.bound import BOUND
 from bench.simulate.results import Results, cell
 
 NEIGHBOURS: Final = {
-    "robust-healthy": "s1-90",  # nobody lags or vanishes: what swings there swings by itself
-    "robust-handling": "s1-90",
-    "robust-lrm": "s1-90",
+    "other-healthy": "s1-90",  # nobody lags or vanishes: what swings there swings by itself
+    "other-handling": "s1-90",
+    "other-lrm": "s1-90",
     "groups": "s1-90",
     "s11-20": "s1-90",
     "s11-200": "s1-90",
-    "robust-bank": "s1-80",
-    "robust-fire": "s1-80",
+    "other-bank": "s1-80",
+    "other-fire": "s1-80",
 }
 """Another world -> the ordinary shift beside which it stands."""
 POINTS: Final = 3.0
