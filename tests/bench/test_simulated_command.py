@@ -20,7 +20,7 @@ from bench.simulate.runs import Ran, run
 from bench.simulate.scenario import NoRecording, Scenario, names, parse
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.errors import BadConfig
-from policies.lease import choice, one_pass, revocation, roster, settings
+from policies.lease import choice, one_pass, revocation, settings
 from policies.lease.settings import FIRM
 
 CONTRACT = (
@@ -272,23 +272,14 @@ def test_of_all_scenarios_those_without_their_recording_are_left_out(
 
 
 def test_a_constant_is_changed_wherever_it_is_used_and_put_back() -> None:
-    before = settings.FAIRNESS, settings.RESERVE
-    with tuning.tuned({"FAIRNESS": 0.5, "RESERVE": 0.2, "SCAN": 6}):
-        assert (settings.FAIRNESS, choice.FAIRNESS) == (0.5, 0.5)
+    before = settings.PRICE_FRESH, settings.RESERVE
+    with tuning.tuned({"PRICE_FRESH": 0.05, "RESERVE": 0.2, "STEAL_LIMIT": 6}):
+        assert (settings.PRICE_FRESH, revocation.PRICE_FRESH) == (0.05, 0.05)
         assert one_pass.RESERVE == 0.2
-        assert roster.SCAN == 6
-        assert isinstance(roster.SCAN, int)
-    assert before == (settings.FAIRNESS, settings.RESERVE)
-    assert before == (choice.FAIRNESS, one_pass.RESERVE)
-
-
-def test_what_was_made_of_a_constant_is_made_anew() -> None:
-    """A tuple of prices in one module, imported by another."""
-    usual = revocation.USUAL
-    with tuning.tuned({"PRICE_FRESH": 0.05, "STEAL_LIMIT": 6}):
-        assert usual._replace(fresh=0.05, limit=6) == revocation.USUAL
-        assert one_pass.USUAL is revocation.USUAL
-    assert one_pass.USUAL is revocation.USUAL is usual
+        assert revocation.STEAL_LIMIT == 6
+        assert isinstance(revocation.STEAL_LIMIT, int)
+    assert before == (settings.PRICE_FRESH, settings.RESERVE)
+    assert before == (revocation.PRICE_FRESH, one_pass.RESERVE)
 
 
 def test_a_field_of_the_firm_form_is_changed() -> None:
@@ -305,16 +296,20 @@ def test_an_unknown_constant_changes_nothing() -> None:
     assert one_pass.RESERVE == settings.RESERVE == 0.12
 
 
-def test_no_default_of_an_argument_is_a_constant_that_can_be_set() -> None:
+def test_no_other_constant_is_made_from_one_that_can_be_set() -> None:
     """It would keep the old value."""
     for name, module in list(sys.modules.items()):
         if not name.startswith("policies.lease."):
             continue
-        for part in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
-            if isinstance(part, ast.arguments):
-                defaults = [d for d in (*part.defaults, *part.kw_defaults) if d is not None]
-                used = {p.id for d in defaults for p in ast.walk(d) if isinstance(p, ast.Name)}
-                assert not any(word.isupper() for word in used)
+        for node in ast.parse(Path(str(module.__file__)).read_text()).body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+                used = {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}
+                assert not used & set(tuning.names()), f"{name}: {ast.unparse(node)}"
+            for part in ast.walk(node):
+                if isinstance(part, ast.arguments):
+                    defaults = [d for d in (*part.defaults, *part.kw_defaults) if d is not None]
+                    used = {p.id for d in defaults for p in ast.walk(d) if isinstance(p, ast.Name)}
+                    assert not used & set(tuning.names())
 
 
 def test_a_changed_constant_changes_the_runs(tiny, capsys) -> None:
