@@ -196,7 +196,8 @@ def test_a_demo_shows_flow_leave_two_reps_and_come_back():
 
 
 FIRE_SPEED = 9000
-"""Some forty seconds. At twice the speed a lease is over before anybody could have called."""
+"""Some forty seconds. How many leads are contacted at this speed is a matter of the machine: a lease lasts
+67 ms."""
 
 
 def _replay(path, speed, folder):
@@ -212,7 +213,7 @@ def _replay(path, speed, folder):
     assert figure(out, "lost") == 0
     assert figure(out, "assigned twice at once") == 0
     assert "every lead is accounted for" in out
-    assert figure(out, "contacted") > 0
+    assert figure(out, "assignments") > 0
     return out, arrivals
 
 
@@ -230,6 +231,7 @@ def test_a_small_recording_through_a_real_broker_loses_nothing(tmp_path):
     """One of our own, with a vendor's repeat and a contact before its lead."""
     out, arrivals = _replay(SMALL, 600, tmp_path)
     assert figure(out, "leads in") == arrivals - 1 == 80
+    assert figure(out, "contacted") > 0
     assert "besides 1 sent twice" in out
     assert "lead_in repeated 1, worked before lead_in 1" in out
 

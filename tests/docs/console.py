@@ -126,10 +126,16 @@ class Reader:
 
     @staticmethod
     def _marks(store: Path) -> tuple[str, str]:
-        """How the lead keys of the running daemon begin and end."""
-        with closing(StoreReader(store)) as reader:
-            begun = [e.event.salt for e in reader.entries() if isinstance(e.event, Started)]
-            return reader.identity()["tag"], begun[-1]
+        """How the lead keys of the running daemon begin and end. It is ready before its first entry is
+        on disk."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            with closing(StoreReader(store)) as reader:
+                begun = [e.event.salt for e in reader.entries() if isinstance(e.event, Started)]
+                if begun:
+                    return reader.identity()["tag"], begun[-1]
+            assert time.monotonic() < deadline, "nothing was ever written"
+            time.sleep(0.02)
 
     def _start(self, typed: str) -> None:
         words = shlex.split(typed)
