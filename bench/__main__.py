@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "recovery": "the time to start with many open leads",
     "scrape": "how long a scrape holds up the loop",
     "fsync": "what the disk costs",
+    "dark": "one rep goes dark, two become slow: which leads wait for them?",
     "simulate": "the policies on a simulated floor, beside a bound",
 }
 """Each is a module of this package with ``arguments(parser)`` and ``run(args) -> exit code``."""

@@ -30,20 +30,17 @@ class DemoFloor:
             address,
             f"{name}-dialer",
             [f"{prefix}/dialer/assign", f"{prefix}/dialer/revoke"],
-            self._hear,
+            self.hear,
         )
+        self.reps: Mapping[str, DemoRep] = {rep: self.hire(rep) for rep in plan.reps}
+
+    def hire(self, name: str) -> DemoRep:
+        """The person behind a rep's name."""
+        plan = self._plan
         handling = plan.trace.handling.get if plan.trace is not None else _unknown
-        self.reps: Mapping[str, DemoRep] = {
-            rep: DemoRep(
-                rep,
-                _habits(plan, rep),
-                plan.time_scale,
-                self._tell,
-                self.stream.ended,
-                handling,
-            )
-            for rep in plan.reps
-        }
+        return DemoRep(
+            name, _habits(plan, name), plan.time_scale, self.tell, self.stream.ended, handling
+        )
 
     async def connect(self) -> None:
         """Be there before the daemon is, so that no assignment goes unheard."""
@@ -78,11 +75,13 @@ class DemoFloor:
             await asyncio.sleep(start + shift.at_seconds / self._plan.time_scale - now())
             await self.reps[shift.rep].go_online(shift.online)
 
-    async def _tell(self, event: dict[str, Any]) -> None:
+    async def tell(self, event: dict[str, Any]) -> None:
+        """Report an event."""
         event.setdefault("event_id", f"dialer-{next(self._numbers)}")
         await self._peer.say(f"{self._prefix}/dialer/event", event)
 
-    def _hear(self, topic: str, payload: bytes) -> None:
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Take a message to the dialer."""
         messages = msgspec.json.decode(payload)
         for message in messages if isinstance(messages, list) else [messages]:
             if message["type"] == "assign":

@@ -1,0 +1,121 @@
+"""``bench dark --virtual``: the floor around the engine alone, or around a central queue, at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from bench.actors import VENDOR, lead_fields
+from bench.dark_floor import REPS, Case, DarkFloor, Figures, arrivals, figures
+from bench.virtual import VirtualDaemon, run
+from distributor.demo.peer import Address
+from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
+
+_NOBODY = Address("127.0.0.1", 1, "", "auto")
+
+
+class Distributor(Protocol):
+    """Who distributes the leads."""
+
+    async def run(self) -> None: ...
+
+    def lead(self, vendor: str, body: dict[str, Any]) -> None: ...
+
+    def tell(self, event: dict[str, Any]) -> None: ...
+
+
+Maker = Callable[[Callable[[str, bytes], None]], Distributor]
+
+
+def lease(hear: Callable[[str, bytes], None]) -> Distributor:
+    """The product, with its default settings."""
+    plans = tuple(RepPlan(rep) for rep in REPS)
+    floor = Floor("dark", reps=plans, pools=(PoolPlan("default"),), flow=FlowPlan(policy="lease"))
+    return VirtualDaemon(floor, hear)
+
+
+class CentralQueue:
+    """The yardstick: leads wait in one queue by arrival, a rep has one until its status comes, and
+    nothing is taken back (what RabbitMQ with a prefetch of 1 does)."""
+
+    def __init__(self, hear: Callable[[str, bytes], None]) -> None:
+        self._hear = hear
+        self._free: deque[str] = deque()
+        self._waiting: deque[dict[str, Any]] = deque()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def lead(self, vendor: str, body: dict[str, Any]) -> None:
+        self._waiting.append(body)
+        self._match()
+
+    def tell(self, event: dict[str, Any]) -> None:
+        if event["type"] in {"status", "agent_state"}:
+            self._free.append(event["rep"])
+            self._match()
+
+    def _match(self) -> None:
+        while self._free and self._waiting:
+            rep, body = self._free.popleft(), self._waiting.popleft()
+            message = {
+                "type": "assign",
+                "assignment_id": body["id"],
+                "lead_key": body["id"],
+                "lead": body,
+                "rep": rep,
+                "because": "next",
+            }
+            self._hear("leads/dialer/assign", msgspec.json.encode(message))
+
+
+class _VirtualFloor(DarkFloor):
+    """Speaks to its distributor directly."""
+
+    def __init__(self, case: Case, draw: int, make: Maker) -> None:
+        now = asyncio.get_running_loop().time
+        super().__init__(case, draw, now, address=_NOBODY)
+        self.distributor = make(self.hear)
+
+    async def tell(self, event: dict[str, Any]) -> None:
+        event.setdefault("event_id", f"dialer-{next(self._numbers)}")
+        self.distributor.tell(event)
+
+
+def play(case: Case, draw: int, make: Maker = lease) -> Figures:
+    """One run. The same case and draw give the same figures, on every machine."""
+    found: Figures = run(_play(case, draw, make))
+    return found
+
+
+async def _play(case: Case, draw: int, make: Maker) -> Figures:
+    floor = _VirtualFloor(case, draw, make)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(floor.run()), group.create_task(floor.distributor.run())]
+        tasks.append(group.create_task(_sell(floor)))
+        await _story(floor)
+        for task in tasks:
+            task.cancel()
+    assert not floor.stream.twice, "a lead with two reps at once"
+    return figures(case, floor.record, floor.stream.revocations)
+
+
+async def _sell(floor: _VirtualFloor) -> None:
+    for at, lead_id in arrivals(floor.case, floor.draw):
+        await asyncio.sleep(at - floor.now())
+        floor.record.arrived[lead_id] = at
+        floor.distributor.lead(VENDOR, lead_fields(lead_id))
+
+
+async def _story(floor: DarkFloor) -> None:
+    case = floor.case
+    await asyncio.sleep(case.trouble)
+    floor.begin_trouble()
+    if case.back is not None:
+        await asyncio.sleep(case.back - floor.now())
+        floor.end_darkness()
+    await asyncio.sleep(case.end - floor.now())
