@@ -1,25 +1,28 @@
 """A floor on which one rep goes dark and two become five times slower: who holds which leads up?
 
 The scenario in which real systems were measured (an inbox of each rep's own, first in first out; one lead
-at a time; 20 reps; a call of 30 s in the middle). Here the product's engine runs it in virtual time, with
-its default settings, beside a central queue that gives a rep the next lead when the last one is done.
+at a time; 20 reps; a call of 30 s in the middle). Here the product runs it with its default settings: its engine in
+virtual time beside a central queue that gives a rep the next lead when the last one is done, or, with
+``--daemon``, the whole daemon over MQTT, faster than life.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Final
 
 from msgspec import structs
 
-from bench import options
+from bench import dark_daemon, options
 from bench.dark_floor import Case, Figures
 from bench.dark_virtual import CentralQueue, Maker, lease, play
 from bench.output import Progress, finish, goal, say, table
 
 DRAWS: Final = 10
+TIME_SCALE: Final = 20.0
 BACK_AT: Final = 500.0
 CASES: Final = (
     Case(0.80),
@@ -60,25 +63,58 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws", type=options.count, metavar="N", default=DRAWS, help=f"floors a case ({DRAWS})"
     )
+    parser.add_argument(
+        "--daemon",
+        action="store_true",
+        help="the running daemon on a mosquitto, in place of the engine",
+    )
+    parser.add_argument(
+        "--time-scale",
+        type=options.rate,
+        metavar="X",
+        default=TIME_SCALE,
+        help=f"with --daemon: so many times as fast as life ({TIME_SCALE:g})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    progress = Progress("draws", len(CASES) * len(MAKERS) * args.draws)
+    late = 0.0
+    if args.daemon:
+
+        def through_the_daemon(case: Case, draw: int) -> Figures:
+            nonlocal late
+            found, seconds = dark_daemon.play(case, draw, args.time_scale)
+            late = max(late, seconds)
+            return found
+
+        runners: dict[str, Callable[[Case, int], Figures]] = {"lease": through_the_daemon}
+    else:
+        runners = {name: partial(_virtual, make) for name, make in MAKERS.items()}
+    progress = Progress("draws", len(CASES) * len(runners) * args.draws)
     done = 0
     found: dict[str, dict[str, list[Figures]]] = {}
     for case in CASES:
-        for name, make in MAKERS.items():
+        for name, runner in runners.items():
             runs = found.setdefault(case.name, {}).setdefault(name, [])
             for draw in range(1, args.draws + 1):
-                runs.append(play(case, draw, make))
+                runs.append(runner(case, draw))
                 done += 1
                 progress.show(done, case.name)
     progress.end()
     _print(found)
+    if args.daemon:
+        say(f"the vendor was {late:.1f} floor seconds late at most, at {args.time_scale:g} x")
     met = _goals([found[case.name]["lease"] for case in CASES])
     cases = {case: {name: means(runs) for name, runs in by.items()} for case, by in found.items()}
-    finish({"draws": args.draws, "cases": cases, "goals_met": met}, as_json=args.json)
+    finish(
+        {"draws": args.draws, "daemon": args.daemon, "cases": cases, "goals_met": met},
+        as_json=args.json,
+    )
     return 0
+
+
+def _virtual(make: Maker, case: Case, draw: int) -> Figures:
+    return play(case, draw, make)
 
 
 def means(runs: Sequence[Figures]) -> dict[str, float]:

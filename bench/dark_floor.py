@@ -6,6 +6,7 @@ Times are floor seconds since the first lead could come. What a lead or a rep is
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -181,10 +182,25 @@ class DarkFloor(DemoFloor):
         self.rep(DARK).dark = False
         self.rep(DARK).wake()
 
+    async def until(self, at: float) -> None:
+        """Wait for a time on the floor."""
+        await asyncio.sleep((at - self.now()) / self.time_scale)
+
     def rep(self, name: str) -> DarkRep:
         found = self.reps[name]
         assert isinstance(found, DarkRep)
         return found
+
+
+async def story(floor: DarkFloor) -> None:
+    """Let the trouble of the case begin, and end where it does, until the case is over."""
+    case = floor.case
+    await floor.until(case.trouble)
+    floor.begin_trouble()
+    if case.back is not None:
+        await floor.until(case.back)
+        floor.end_darkness()
+    await floor.until(case.end)
 
 
 class Figures(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bench.actors import VENDOR, lead_fields
-from bench.dark_floor import REPS, Case, DarkFloor, Figures, arrivals, figures
+from bench.dark_floor import REPS, Case, DarkFloor, Figures, arrivals, figures, story
 from bench.virtual import VirtualDaemon, run
 from distributor.demo.peer import Address
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
@@ -97,7 +97,7 @@ async def _play(case: Case, draw: int, make: Maker) -> Figures:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(floor.run()), group.create_task(floor.distributor.run())]
         tasks.append(group.create_task(_sell(floor)))
-        await _story(floor)
+        await story(floor)
         for task in tasks:
             task.cancel()
     assert not floor.stream.twice, "a lead with two reps at once"
@@ -106,16 +106,6 @@ async def _play(case: Case, draw: int, make: Maker) -> Figures:
 
 async def _sell(floor: _VirtualFloor) -> None:
     for at, lead_id in arrivals(floor.case, floor.draw):
-        await asyncio.sleep(at - floor.now())
+        await floor.until(at)
         floor.record.arrived[lead_id] = at
         floor.distributor.lead(VENDOR, lead_fields(lead_id))
-
-
-async def _story(floor: DarkFloor) -> None:
-    case = floor.case
-    await asyncio.sleep(case.trouble)
-    floor.begin_trouble()
-    if case.back is not None:
-        await asyncio.sleep(case.back - floor.now())
-        floor.end_darkness()
-    await asyncio.sleep(case.end - floor.now())

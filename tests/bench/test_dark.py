@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import dark_daemon
 from bench.__main__ import main
 from bench.dark import CASES, means
 from bench.dark_floor import DARK, SLOW, Case, Record, arrivals, figures
 from bench.dark_virtual import CentralQueue, lease, play
+from tests.real import need_program
 
 SHORT = Case(0.8, trouble=20.0, scored_until=200.0, end=260.0)
 
@@ -78,3 +80,16 @@ def test_the_command_prints_the_cases_and_ends_with_json(capsys, monkeypatch) ->
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["draws"] == 1
     assert set(last["cases"][SHORT.name]) == {"lease", "central queue"}
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+def test_the_daemon_on_the_same_floor_keeps_no_lead_with_the_dark_rep() -> None:
+    """Through a real broker, and at a speed that any machine keeps: what is asserted is no figure."""
+    need_program("mosquitto")
+    case = Case(0.5, trouble=20.0, scored_until=60.0, end=240.0)
+    found, _ = dark_daemon.play(case, 1, 20.0)
+    assert found.leads > 0
+    assert found.scored > 0
+    assert found.uncontacted == 0, "three minutes are enough for everybody but the dark rep"
+    assert found.held_dark == 0
