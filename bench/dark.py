@@ -9,11 +9,13 @@ virtual time beside a central queue that gives a rep the next lead when the last
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
 from typing import Final
 
+import structlog
 from msgspec import structs
 
 from bench import dark_daemon, options
@@ -80,6 +82,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     late = 0.0
     if args.daemon:
+        quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+        structlog.configure(wrapper_class=quiet)
 
         def through_the_daemon(case: Case, draw: int) -> Figures:
             nonlocal late
