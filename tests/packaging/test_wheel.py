@@ -90,6 +90,7 @@ def test_the_installed_command_comes_from_the_wheel_and_says_its_version(bin_fol
     assert version[1] in run(bin_folder / "distributor", "--version", cwd=bin_folder)
 
 
+@pytest.mark.long
 def test_the_installed_command_writes_a_configuration_that_it_accepts(
     bin_folder: Path, tmp_path: Path
 ) -> None:
