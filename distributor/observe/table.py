@@ -148,7 +148,10 @@ _INTAKE = (
         "assignments that no dialer was subscribed to).",
     ),
     _counter(
-        "peer_reconnects_total", "peer", "connections", "Connections made again after a loss."
+        "peer_reconnects_total",
+        "peer",
+        "connections",
+        "Times that the peer was there again after a loss.",
     ),
     _histogram(
         "lead_score",

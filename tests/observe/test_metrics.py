@@ -244,8 +244,9 @@ def test_a_case_is_opened_and_leaves_the_desk(
 
 
 def test_a_recycled_lead_is_counted_by_reason(metrics: Metrics, read: Reader) -> None:
-    metrics.project(entry(d.LeadReleased("K1", "callback", T0, 0, "due")), knows(a_lead()))
-    assert read("leads_recycled_total", reason="callback") == 1
+    metrics.project(entry(d.LeadReleased("K1", "callback_due", T0, 0, "due")), knows(a_lead()))
+    assert read("leads_recycled_total", reason="callback_due") == 1
+    assert read("leads_recycled_total", reason="recycled") == 0
 
 
 def test_dead_letters_are_counted_by_where_they_came_in(metrics: Metrics, read: Reader) -> None:
@@ -297,8 +298,8 @@ def test_measures_of_the_machinery_arrive(metrics: Metrics, read: Reader) -> Non
     metrics.delivered("mqtt", "in_doubt", 0.01)
     metrics.set_aside("vici", "dead", 3)
     metrics.delivered("vici", "dead", 0.01)
-    metrics.connected("mqtt", True)
-    metrics.reconnected("mqtt")
+    for up in (False, True, True, False, True):
+        metrics.connected("mqtt", up)
     metrics.link_totals("mqtt", {"stale_acks": 2})
     metrics.link_totals("mqtt", {"stale_acks": 3})
     assert read("store_commit_seconds_bucket", le="0.0025") == 1
