@@ -1,0 +1,50 @@
+"""The settings that colours and titles follow. Lines and targets are drawn from metrics instead."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from distributor.settings import Settings
+
+
+class Limits(Struct, frozen=True):
+    """``contact``: seconds of the speed-to-contact standard; ``target``: the share to be contacted by
+    then. ``unassigned``, ``outbox``, ``exception``: seconds after which an alert fires.
+    ``open_month``, ``open_day``: hours that the floor is open.
+    """
+
+    contact: float = 60.0
+    target: float = 0.9
+    unassigned: float = 120.0
+    outbox: float = 30.0
+    exception: float = 900.0
+    open_month: float = 220.0
+    open_day: float = 10.0
+
+    @property
+    def contact_text(self) -> str:
+        """The standard's limit in words, for titles."""
+        return "the first minute" if self.contact == 60 else span(self.contact)
+
+    def burn(self, budget_share: float, open_hours: float) -> float:
+        """How many times faster than the month allows the budget burns, where ``budget_share`` of it is
+        spent in so many open hours."""
+        return round(budget_share * self.open_month / open_hours, 2)
+
+
+def limits(settings: Settings) -> Limits:
+    """What the boards need of the settings."""
+    return Limits(contact=settings.flow.first_contact_seconds)
+
+
+_SPANS: Final = ((3600, "h"), (60, "min"), (1, "s"))
+
+
+def span(seconds: float) -> str:
+    """A duration in the largest unit that fits it whole: ``90 s``, ``2 min``."""
+    for size, name in _SPANS:
+        if seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"
