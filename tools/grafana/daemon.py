@@ -228,7 +228,6 @@ def _inside() -> tuple[Placed, ...]:
                 Column("policy", "Policy"),
                 Column("revision", "Revision"),
             ),
-            join="instance",
             width=16,
             height=8,
         ),

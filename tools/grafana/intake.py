@@ -172,7 +172,7 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
     return (
         p.lines_panel(
             "Leads waiting",
-            "In each pool, without a rep.",
+            "Leads in each pool that no rep has yet. It grows while reps are ready: see what is decided about them.",
             q.Query(f"sum by (queue) ({q.m('queue_leads', q.S)})", "{{queue}}"),
             unit=style.COUNT,
         ),

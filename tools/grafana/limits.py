@@ -15,13 +15,13 @@ class Limits(Struct, frozen=True):
     ``open_month``, ``open_day``: hours that the floor is open.
     """
 
-    contact: float = 60.0
-    target: float = 0.9
-    unassigned: float = 120.0
-    outbox: float = 30.0
-    exception: float = 900.0
-    open_month: float = 220.0
-    open_day: float = 10.0
+    contact: float
+    target: float
+    unassigned: float
+    outbox: float
+    exception: float
+    open_month: float
+    open_day: float
 
     @property
     def contact_text(self) -> str:
@@ -36,7 +36,16 @@ class Limits(Struct, frozen=True):
 
 def limits(settings: Settings) -> Limits:
     """What the boards need of the settings."""
-    return Limits(contact=settings.flow.first_contact_seconds)
+    promised, alerts = settings.standards, settings.alerts
+    return Limits(
+        contact=settings.flow.first_contact_seconds,
+        target=promised.speed_to_contact.target,
+        unassigned=alerts.unassigned_seconds,
+        outbox=alerts.outbox_seconds,
+        exception=alerts.exception_seconds,
+        open_month=promised.open_hours_per_month,
+        open_day=promised.open_hours_per_day,
+    )
 
 
 _SPANS: Final = ((3600, "h"), (60, "min"), (1, "s"))

@@ -200,7 +200,7 @@ def _team() -> tuple[Placed, ...]:
     return (
         p.lines_panel(
             "Reps by state",
-            "The chosen teams over the day.",
+            "Where the reps of the chosen teams were. Many away at the same hour: plan the breaks.",
             q.Query(f"sum by (state) ({q.m('reps', q.T)})", "{{state}}"),
             unit=style.COUNT,
             stacked=True,

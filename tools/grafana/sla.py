@@ -83,7 +83,6 @@ def _budget(limits: Limits) -> tuple[Placed, ...]:
                 Column("severity", "Severity"),
                 Column("queue", "Pool"),
             ),
-            join="alertname",
             width=9,
             height=5,
             absent="nothing fires",
