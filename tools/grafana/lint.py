@@ -82,7 +82,7 @@ def _board(board: Json, words: Words) -> Iterator[str]:
         yield from (f"{where}: {text}" for text in check(panel, board, words))
     for one, other in combinations(panels, 2):
         if _overlap(one["gridPos"], other["gridPos"]):
-            yield f"{name}: panel {one.get('title')!r}: lies on {other.get('title')!r}"
+            yield f"{name}: panel {one.get('title')!r}: lies on panel {other.get('title')!r}"
 
 
 def _shell(board: Json, words: Words) -> Iterator[str]:
