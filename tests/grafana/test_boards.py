@@ -148,3 +148,11 @@ def test_rates_get_windows_that_hold_samples() -> None:
     starter = Path(table.__file__).parents[1] / "starter" / "prometheus.yml"
     scrape = yaml.safe_load(starter.read_text())["global"]["scrape_interval"]
     assert source["jsonData"]["timeInterval"] == scrape
+
+
+def test_settings_that_cannot_be_kept_are_told(tmp_path: Path, capsys) -> None:
+    config = tmp_path / "distributor.toml"
+    config.write_text(CONFIG.replace("target = 0.8", "target = 0.1"))
+    assert main(["--config", str(config), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("standards.speed_to_contact.target: ")
+    assert not (tmp_path / "dashboards").exists()

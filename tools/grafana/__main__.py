@@ -7,8 +7,10 @@ import json
 import sys
 from pathlib import Path
 
+from distributor.errors import BadConfig
 from distributor.settings import Settings, load
 from tools.grafana.files import made
+from tools.grafana.limits import limits
 from tools.grafana.lint import lint
 from tools.grafana.vocabulary import vocabulary
 
@@ -22,7 +24,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="judge what is there; write nothing")
     parser.add_argument("folder", nargs="?", default="grafana", metavar="DIR")
     args = parser.parse_args(argv)
-    settings = load(args.config) if args.config else Settings()
+    try:
+        settings = load(args.config) if args.config else Settings()
+        limits(settings)
+    except BadConfig as problem:
+        sys.stderr.writelines(f"{line}\n" for line in problem.problems)
+        return 2
     return check(settings, Path(args.folder)) if args.check else write(settings, Path(args.folder))
 
 

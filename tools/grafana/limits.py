@@ -6,13 +6,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from distributor.observe.burn import Row, rows
 from distributor.settings import Settings
 
 
 class Limits(Struct, frozen=True):
     """``contact``: seconds of the speed-to-contact standard; ``target``: the share to be contacted by
     then. ``unassigned``, ``outbox``, ``exception``: seconds after which an alert fires.
-    ``open_month``, ``open_day``: hours that the floor is open.
+    ``burns``: the paces at which an alert on the month's budget fires.
     """
 
     contact: float
@@ -20,22 +21,16 @@ class Limits(Struct, frozen=True):
     unassigned: float
     outbox: float
     exception: float
-    open_month: float
-    open_day: float
+    burns: tuple[Row, ...]
 
     @property
     def contact_text(self) -> str:
         """The standard's limit in words, for titles."""
         return "the first minute" if self.contact == 60 else span(self.contact)
 
-    def burn(self, budget_share: float, open_hours: float) -> float:
-        """How many times faster than the month allows the budget burns, where ``budget_share`` of it is
-        spent in so many open hours."""
-        return round(budget_share * self.open_month / open_hours, 2)
-
 
 def limits(settings: Settings) -> Limits:
-    """What the boards need of the settings."""
+    """What the boards need of the settings. Raises BadConfig where an alert could never fire."""
     promised, alerts = settings.standards, settings.alerts
     return Limits(
         contact=settings.flow.first_contact_seconds,
@@ -43,8 +38,7 @@ def limits(settings: Settings) -> Limits:
         unassigned=alerts.unassigned_seconds,
         outbox=alerts.outbox_seconds,
         exception=alerts.exception_seconds,
-        open_month=promised.open_hours_per_month,
-        open_day=promised.open_hours_per_day,
+        burns=rows(promised),
     )
 
 

@@ -14,6 +14,7 @@ from distributor.domain.floor import Floor, PoolPlan, TeamPlan
 from distributor.mqtt.values import LinkCounters
 from distributor.observe.families import number
 from distributor.observe.metrics import SHOWN_STATES, THROTTLE_REASONS, Metrics
+from distributor.observe.rules import records
 from distributor.observe.table import PREFIX, TABLE, Metric
 from distributor.settings import Settings, to_floor
 
@@ -22,8 +23,6 @@ Values = Mapping[str, frozenset[str]]
 
 SCRAPED: Final = frozenset({"job", "instance"})
 """Labels that Prometheus adds to everything that it scrapes."""
-
-WINDOWS: Final = ("5m", "15m", "1h", "2h", "3h", "1d")
 
 _OPEN: Final = frozenset(
     {"vendor", "queue", "policy", "team", "rep", "peer", "target", "version", "python", "revision"}
@@ -100,8 +99,7 @@ _BY_HAND: Final[Mapping[str, Values]] = {
 
 def _recorded() -> dict[str, Series]:
     labels = frozenset({"job", "queue"})
-    name = "queue:distributor_speed_to_contact:miss_ratio_rate"
-    return {f"{name}{window}": Series("gauge", labels) for window in WINDOWS}
+    return {name: Series("gauge", labels) for name in records()}
 
 
 def _foreign() -> dict[str, Series]:
@@ -112,7 +110,8 @@ def _foreign() -> dict[str, Series]:
     )
     found = {name: Series("gauge", SCRAPED) for name in gauges}
     found["process_cpu_seconds_total"] = Series("counter", SCRAPED)
-    alerts = {"alertname", "alertstate", "severity", "queue", "vendor", "team", "kind", "target"}
+    alerts = {"alertname", "alertstate", "severity", "scope", "long", "short"}
+    alerts |= {label for row in TABLE for label in row.labels}
     states = {"alertstate": frozenset({"firing", "pending"})}
     found["ALERTS"] = Series("gauge", SCRAPED | alerts, states)
     return found
