@@ -13,9 +13,10 @@ import yaml
 from distributor.observe import table
 from distributor.observe.table import PREFIX, TABLE, Metric
 from distributor.settings import Settings
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks
 from tools.grafana import lint as rules
 from tools.grafana.__main__ import main
+from tools.grafana.board import Board, Row, encoded
 from tools.grafana.files import boards as all_boards
 from tools.grafana.files import made
 from tools.grafana.style import BAD, GOOD, WARN
@@ -121,6 +122,11 @@ def test_the_check_names_board_and_panel(tmp_path: Path, capsys) -> None:
     )
 
 
+def test_where_no_boards_are_the_check_says_so(tmp_path: Path, capsys) -> None:
+    assert main(["--check", str(tmp_path)]) == 1
+    assert "no boards; make them" in capsys.readouterr().err
+
+
 def test_the_readme_lists_every_panel() -> None:
     text = (GRAFANA / "README.md").read_text()
     for board in all_boards(Settings()):
@@ -156,3 +162,12 @@ def test_settings_that_cannot_be_kept_are_told(tmp_path: Path, capsys) -> None:
     assert main(["--config", str(config), str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("standards.speed_to_contact.target: ")
     assert not (tmp_path / "dashboards").exists()
+
+
+def test_the_panel_in_the_page_is_one(words) -> None:
+    (block,) = blocks(ROOT / "docs" / "grafana.md", "python")
+    found: dict[str, Any] = {}
+    exec(block.text, found)
+    board = Board("try", "Try", "One panel.", (Row("Row", (found["waiting"],)),), ("job", "queue"))
+    tried = json.loads(encoded(board))
+    assert [text for text in rules.lint([tried], words) if "on no board" not in text] == []

@@ -38,6 +38,11 @@ def check(settings: Settings, folder: Path) -> int:
     boards = [
         json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("dashboards/*.json"))
     ]
+    if not boards:
+        sys.stderr.write(
+            f"{folder}/dashboards: no boards; make them with python -m tools.grafana\n"
+        )
+        return 1
     found = lint(boards, vocabulary(settings))
     sys.stdout.writelines(f"{text}\n" for text in found)
     return 1 if found else 0
