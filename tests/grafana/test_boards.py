@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from distributor.observe import table
 from distributor.observe.table import PREFIX, TABLE, Metric
 from distributor.settings import Settings
 from tests.docs.pages import ROOT, blocks
@@ -151,9 +150,8 @@ def read(kind: str) -> Any:
 def test_rates_get_windows_that_hold_samples() -> None:
     """``$__rate_interval`` is made of the source's interval: it must be the one that we scrape at."""
     (source,) = read("datasources")["datasources"]
-    starter = Path(table.__file__).parents[1] / "starter" / "prometheus.yml"
-    scrape = yaml.safe_load(starter.read_text())["global"]["scrape_interval"]
-    assert source["jsonData"]["timeInterval"] == scrape
+    config = yaml.safe_load((GRAFANA / "prometheus" / "prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
 
 
 def test_settings_that_cannot_be_kept_are_told(tmp_path: Path, capsys) -> None:
