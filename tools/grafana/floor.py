@@ -141,7 +141,8 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
         p.lines_panel(
             "Leads that passed over a held-back rep",
             "How often each minute a lead went to somebody else because a rep was held back, by the reason. "
-            "It is the throttle at work; it costs nothing while others are ready.",
+            "It is the throttle at work; it costs nothing while others are ready. full_pipeline: the rep has "
+            "enough in hand already.",
             q.Query(q.per_minute("throttle_deferrals_total", q.J, "reason"), "{{reason}}"),
             unit=style.PER_MINUTE,
         ),
