@@ -143,6 +143,18 @@ def _check_config(args: argparse.Namespace) -> int:
     return OK
 
 
+def _rules(args: argparse.Namespace) -> int:
+    from distributor.observe import rules
+
+    path = _config_path(args)
+    try:
+        settings = _load(path)
+    except BadConfig as error:
+        raise _summary(error, path) from None
+    print(rules.text(settings), end="")
+    return OK
+
+
 def _init(args: argparse.Namespace) -> int:
     for path in starter.write(Path(args.folder)):
         print(path)
@@ -245,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(add("demo", _demo, "run a whole floor on this machine: broker, vendor, dialer, reps"))
     check = add("check-config", _check_config, "print every problem of a configuration file")
     check.add_argument("file", metavar="FILE")
+    _add_config(add("rules", _rules, "print the rules for Prometheus that suit a configuration"))
     init = add("init", _init, "write a starter configuration and what goes around it")
     init.add_argument("folder", metavar="DIR")
 

@@ -26,6 +26,7 @@ from distributor.demo.story import Story
 from distributor.demo.summary import Summary, summarise
 from distributor.demo.vendor import Vendors
 from distributor.errors import Unavailable
+from distributor.observe import rules
 from distributor.runtime.clock import Clock
 from distributor.settings import Settings, parse
 
@@ -64,11 +65,8 @@ async def perform(plan: Plan, folder: Path, console: Console) -> Summary:
         _introduce(console, eyes.url, folder)
         if plan.prometheus is not None:
             target = f"127.0.0.1:{daemon.web.port}"
-            beside.append(
-                Prometheus(
-                    folder / "prometheus", target, port=plan.prometheus, rules=_rules(settings)
-                )
-            )
+            place, text = folder / "prometheus", rules.text(settings)
+            beside.append(Prometheus(place, target, port=plan.prometheus, rules=text))
             await _open_prometheus(stack, beside[0], console)
         board = Board(eyes, floor.stream, console, plan.time_scale)
         story = Story(plan, floor.reps, board.say)
@@ -169,11 +167,6 @@ def _introduce(console: Console, url: str, folder: Path) -> None:
         ("ask", f"distributor why LEAD_KEY --store {folder / 'distributor.db'}"),
     ):
         console.print(f"{what:<10}{text}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _rules(settings: Settings) -> str:
-    """The text of a rules file for the Prometheus beside the demo."""
-    return ""
 
 
 async def _open_prometheus(

@@ -21,6 +21,7 @@ from distributor.domain.journal import CommitStats, Entry
 from distributor.domain.lead import LEAD_STATES, Lead
 from distributor.domain.rep import REP_STATES
 from distributor.observe.families import Buckets, Counter, Gauge, Histogram
+from distributor.observe.standards import MISSED, STANDARDS, limits
 from distributor.observe.table import TABLE, UnknownMetric, metric
 
 PerRep = Literal["all", "held_back", "off"]
@@ -30,7 +31,6 @@ LeadOf = Callable[[str], Lead | None]
 CHANNELS: tuple[str, ...] = get_args(Channel)
 RESULTS = ("accepted", "duplicate", "rejected", "error")
 ASSIGNMENT_RESULTS = ("assigned", "no_owner", "deferred", "expired")
-STANDARDS = ("speed_to_contact",)
 OUTCOMES = ("contacted", "qualified", "converted", "lost")
 EXCEPTION_RESULTS = ("opened", "assigned", "recycled", "closed")
 SHOWN_STATES = (*REP_STATES, "paused")
@@ -78,6 +78,7 @@ class Metrics:
             self.registry.register(family)
         self._bind()
         self._vendors: set[str] = set()
+        self._was_up: set[str] = set()
         self._team: dict[str, str] = {}
         self._response: dict[str, Buckets] = {}
         self._held: dict[str, tuple[str, int]] = {}
@@ -126,6 +127,7 @@ class Metrics:
         self._speed = self.histogram("speed_to_contact_seconds")
         self._rep_response = self.histogram("rep_response_seconds")
         self._standards = self.counter("standard_events_total")
+        self._stages = self.counter("sla_stage_total")
         self._outcomes = self.counter("lead_outcomes_total")
         self._events = self.counter("lead_events_total")
         self._exceptions = self.counter("exceptions_total")
@@ -144,10 +146,12 @@ class Metrics:
         for channel in CHANNELS:
             self._ack.create((channel,))
             self.counter("intake_dead_letters_total").create((channel,))
-            self.counter("intake_refused_total").create((channel,))
+        self._create("intake_refused_total", ("http",))  # from the broker we stop reading instead
+        self._create("leads_recycled_total", get_args(d.ReleaseReason))
         self._create("assignments_ended_total", get_args(d.EndCause))
         self._create("lead_events_total", LEAD_EVENT_TYPES, get_args(d.EventOutcome))
         self._create("throttle_deferrals_total", THROTTLE_REASONS)
+        self._create("sla_stage_total", STANDARDS, (MISSED,))
         kinds = get_args(d.HoldKind)
         self._create("exceptions_total", kinds, EXCEPTION_RESULTS)
         self._create("exceptions_open", kinds)
@@ -182,8 +186,10 @@ class Metrics:
         self._arrival.create((vendor,))
 
     def take_floor(self, floor: Floor) -> None:
-        """Make the series of new pools and teams, and take the standard's limit as an edge. Called
+        """Make the series of new pools and teams, and take the standards' limits, also as edges. Called
         for every ``FloorApplied``; a new limit begins the judged histograms anew."""
+        for standard, limit in limits(floor.flow).items():
+            self.gauge("standard_limit_seconds").set((standard,), limit)
         self._scale = floor.flow.time_scale / NANOSECONDS
         for family in (self._speed, self._rep_response):
             family.set_edges(family.row.edges_for(floor.flow))
@@ -205,6 +211,11 @@ class Metrics:
         self._team.update({rep.id: rep.team for rep in floor.reps})
         self._response.clear()
         self.gauge("policy_info").replace({(floor.flow.policy, floor.digest): 1})
+
+    def take_targets(self, targets: Mapping[str, float]) -> None:
+        """The standards' targets in force (standard -> share of the leads)."""
+        for standard, target in targets.items():
+            self.gauge("standard_target_ratio").set((standard,), target)
 
     # -- decisions -------------------------------------------------------------------------------
 
@@ -337,6 +348,8 @@ class Metrics:
         if not decision.test:
             result = "met" if decision.met else "missed"
             self._standards.add((decision.standard, decision.pool, result))
+            if not decision.met:
+                self._stages.add((decision.standard, MISSED))
 
     def _status_changed(self, decision: d.StatusChanged, _: Entry, lead_of: LeadOf) -> None:
         if self._held:
@@ -437,8 +450,13 @@ class Metrics:
     def connected(self, peer: str, up: bool) -> None:
         """A peer (``mqtt`` or a dialer's id) takes messages, or does not. The first call makes the
         peer's series."""
-        self.gauge("intake_connected").set((peer,), int(up))
-        self.counter("peer_reconnects_total").create((peer,))
+        gauge, reconnects = self.gauge("intake_connected"), self.counter("peer_reconnects_total")
+        reconnects.create((peer,))
+        if up:
+            if peer in self._was_up and not gauge.cells[peer,]:
+                reconnects.add((peer,))
+            self._was_up.add(peer)
+        gauge.set((peer,), int(up))
 
     def link_totals(self, peer: str, totals: Mapping[str, int]) -> None:
         """What a link has counted since it was made (event -> total), as of now."""
@@ -449,10 +467,6 @@ class Metrics:
     def oldest_unacked(self, seconds: float) -> None:
         """The age of the oldest message that the broker gave us and we have not acknowledged."""
         self.gauge("intake_oldest_unacknowledged_age_seconds").set((), seconds)
-
-    def reconnected(self, peer: str) -> None:
-        """A connection was made again after a loss."""
-        self.count("peer_reconnects_total", peer)
 
     def reloaded(self, ok: bool, at_ns: int) -> None:
         """New settings were taken into force, or refused."""

@@ -148,7 +148,10 @@ _INTAKE = (
         "assignments that no dialer was subscribed to).",
     ),
     _counter(
-        "peer_reconnects_total", "peer", "connections", "Connections made again after a loss."
+        "peer_reconnects_total",
+        "peer",
+        "connections",
+        "Times that the peer was there again after a loss.",
     ),
     _histogram(
         "lead_score",
@@ -304,8 +307,24 @@ _REPS = (
 )
 
 _SLAS = (
-    _counter("sla_stage_total", "sla stage", "leads", "Leads that reached a stage of an SLA."),
-    _gauge("sla_open", "sla stage", "leads", "Leads at a stage of an SLA now."),
+    _gauge(
+        "standard_target_ratio",
+        "standard",
+        "0 to 1",
+        "Share of the leads that are to meet the standard, as configured.",
+    ),
+    _gauge(
+        "standard_limit_seconds",
+        "standard",
+        "seconds",
+        "The standard's limit; always an edge of the histograms that are read against it.",
+    ),
+    _counter(
+        "sla_stage_total",
+        "sla stage",
+        "leads",
+        "Leads that reached a stage of an SLA: missed, at the limit of the speed-to-contact standard.",
+    ),
     _gauge("exceptions_open", "kind", "cases", "Leads that wait for a human to decide."),
     _gauge(
         "exceptions_oldest_age_seconds", "kind", "seconds", "Age of the oldest open case, or 0."

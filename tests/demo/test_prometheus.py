@@ -95,6 +95,9 @@ def test_it_scrapes_the_demo_and_is_gone_after_ctrl_c(program, begun, tmp_path):
 
     until(lambda: query('up{job="distributor"} == 1'), "a scrape")
     until(lambda: query("sum(distributor_leads_received_total) > 0"), "leads in Prometheus")
+    until(
+        lambda: query("queue:distributor_speed_to_contact:miss_ratio_rate5m"), "the rules at work"
+    )
     (child,) = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGINT)
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -270,7 +271,8 @@ def shell_lines() -> list[list[str]]:
 def test_a_line_of_shell_does_what_can_be_done_here(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``make`` says what it would do, a bench takes its options; the rest is told in NOT_RUN."""
+    """``make`` says what it would do, a bench and a command of ours take their options; the rest is told
+    in NOT_RUN."""
     if words[0] == "make":
         run = [need_program("make"), "-n", *words[1:]]
         done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -280,5 +282,7 @@ def test_a_line_of_shell_does_what_can_be_done_here(
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(f"bench.{words[3]}.run", lambda _args: 0)
         assert bench.main(words[3:]) == 0
+    elif words[0] == "distributor":
+        cli._parser().parse_args(list(takewhile(lambda word: word not in "|>", words[1:])))
     else:
         assert " ".join(words).startswith(tuple(NOT_RUN)), words

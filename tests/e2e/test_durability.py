@@ -150,6 +150,7 @@ class Dialer:
         return self.live == ours
 
 
+@pytest.mark.long
 def test_five_kills_under_load_lose_nothing_and_assign_nothing_twice(tmp_path, broker):
     daemon = DaemonProcess(tmp_path / "daemon", broker=broker.port, reps=REPS)
     peer = Peer(broker.port, "leads/dialer/assign", "leads/dialer/revoke", "leads/in/acme/result")

@@ -258,8 +258,9 @@ def test_a_case_that_a_supervisor_gives_to_a_rep_was_assigned(
 
 
 def test_a_recycled_lead_is_counted_by_reason(metrics: Metrics, read: Reader) -> None:
-    metrics.project(entry(d.LeadReleased("K1", "callback", T0, 0, "due")), knows(a_lead()))
-    assert read("leads_recycled_total", reason="callback") == 1
+    metrics.project(entry(d.LeadReleased("K1", "callback_due", T0, 0, "due")), knows(a_lead()))
+    assert read("leads_recycled_total", reason="callback_due") == 1
+    assert read("leads_recycled_total", reason="recycled") == 0
 
 
 def test_dead_letters_are_counted_by_where_they_came_in(metrics: Metrics, read: Reader) -> None:
@@ -311,8 +312,8 @@ def test_measures_of_the_machinery_arrive(metrics: Metrics, read: Reader) -> Non
     metrics.delivered("mqtt", "in_doubt", 0.01)
     metrics.set_aside("vici", "dead", 3)
     metrics.delivered("vici", "dead", 0.01)
-    metrics.connected("mqtt", True)
-    metrics.reconnected("mqtt")
+    for up in (False, True, True, False, True):
+        metrics.connected("mqtt", up)
     metrics.link_totals("mqtt", {"stale_acks": 2})
     metrics.link_totals("mqtt", {"stale_acks": 3})
     assert read("store_commit_seconds_bucket", le="0.0025") == 1
@@ -388,6 +389,30 @@ def test_new_settings_bring_new_pools_and_a_new_edge(
     metrics.project(entry(contacted()), knows(lead))
     assert read("speed_to_contact_seconds_bucket", queue="default", le="33.0") == 1
     assert read("rep_response_seconds_count", team="west") == 1
+
+
+def test_a_missed_standard_reaches_a_stage_of_its_sla(metrics: Metrics, read: Reader) -> None:
+    """Both the verdict and the stage: the one is the objective, the other is what people act on."""
+    stage = {"sla": "speed_to_contact", "stage": "missed"}
+    assert read("sla_stage_total", **stage) == 0
+    for met, test in ((True, False), (False, True), (False, False)):
+        counted = d.StandardCounted("K1", "default", "speed_to_contact", met, test)
+        metrics.project(entry(counted), knows())
+    assert read("sla_stage_total", **stage) == 1
+
+
+def test_targets_and_limits_follow_the_settings_in_force(
+    metrics: Metrics, read: Reader, floor: Floor
+) -> None:
+    speed = {"standard": "speed_to_contact"}
+    assert read("standard_limit_seconds", **speed) == 75.0
+    metrics.project(
+        entry(d.FloorApplied(replace(floor, flow=FlowPlan(first_contact_seconds=33.0)))), knows()
+    )
+    assert read("standard_limit_seconds", **speed) == 33.0
+    for target in (0.9, 0.8):
+        metrics.take_targets({"speed_to_contact": target})
+        assert read("standard_target_ratio", **speed) == target
 
 
 def test_the_same_limit_again_keeps_what_was_counted(

@@ -56,6 +56,7 @@ RAISED = {"ConfigRejected"}
 
 
 @pytest.mark.real
+@pytest.mark.long
 def test_every_state_is_seen_and_every_board_and_rule_finds_it(tmp_path):
     """Metrics, boards and rules in one run, with all complaints at once."""
     promtool = need_program("promtool", "prometheus")
@@ -129,7 +130,7 @@ _CASES = {f"{PREFIX}exceptions_open", f"{PREFIX}exceptions_total"}
 
 def _lint(promtool: str, text: str) -> Iterator[str]:
     done = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     if done.returncode or done.stdout or done.stderr:
         yield f"promtool check metrics: {done.stdout}{done.stderr}"
