@@ -301,6 +301,14 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace", metavar="FILE", help="replay the arrivals and shifts of a CSV or CSV.gz file"
     )
+    parser.add_argument(
+        "--prometheus",
+        type=_port,
+        nargs="?",
+        const=9090,  # where Grafana looks for one
+        metavar="PORT",
+        help="run a Prometheus beside it that scrapes it, on PORT of 127.0.0.1 (9090)",
+    )
 
 
 def _positive(text: str) -> float:
@@ -309,6 +317,12 @@ def _positive(text: str) -> float:
         if math.isfinite(number) and number > 0:
             return number
     raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number above 0; give one like 90 or 0.5")
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) < 65_536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text[:60]!r} is no port from 1 to 65535; give one")
 
 
 def _count(text: str) -> int:

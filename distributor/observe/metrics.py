@@ -376,9 +376,12 @@ class Metrics:
             waited = (at_ns - opened_ns) / NANOSECONDS
             self.histogram("exception_decision_seconds").observe((kind,), max(0.0, waited))
 
-    def _released(self, decision: d.LeadReleased, _: Entry, lead_of: LeadOf) -> None:
+    def _released(self, decision: d.LeadReleased, entry: Entry, lead_of: LeadOf) -> None:
         if self._held:
-            self._left_desk(decision.lead_key, "recycled", decision.at_ns)
+            # Who gives a lead from the desk to a rep releases it on the way.
+            by_hand = type(entry.event) is SupervisorActed and entry.event.action == "assign"
+            result = "assigned" if by_hand else "recycled"
+            self._left_desk(decision.lead_key, result, decision.at_ns)
         lead = lead_of(decision.lead_key)
         if lead is None or not lead.test:
             self.counter("leads_recycled_total").add((decision.reason,))

@@ -186,7 +186,7 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
             "0s",
             "page",
             "daemon",
-            "{{ $value }} leads are unaccounted for; trust no figure before somebody has looked.",
+            "Leads unaccounted for: {{ $value }}; trust no figure before somebody has looked.",
         ),
         Alert(
             "PeerDisconnected",

@@ -18,7 +18,7 @@ from distributor.cli import main
 from distributor.errors import BadConfig, StoreFailed, Unavailable
 from distributor.observe import rules
 from distributor.settings import load
-from distributor.starter import FILES
+from distributor.starter import FILES, FOLDER
 from distributor.store.sqlite import SQLiteStore
 
 MINIMAL = "[http]\n[[pools]]\nid = 'p'\n[[reps]]\nid = 'ana'\n"
@@ -293,7 +293,7 @@ def test_demo_gets_its_options(monkeypatch):
 def test_init_writes_a_configuration_that_passes_the_check(here, capsys):
     assert main(["init", "floor"]) == 0
     written = capsys.readouterr().out.split()
-    assert written == [f"floor/{name}" for name in FILES]
+    assert written == [f"floor/{name}" for name in (*FILES, FOLDER)]
     assert main(["check-config", "floor/distributor.toml"]) == 0
     settings = load(here / "floor/distributor.toml")
     assert settings.mqtt is not None
@@ -318,7 +318,7 @@ def test_every_default_that_the_starter_file_shows_is_the_default(here):
     assert load(path) == replace(plain, flow=replace(plain.flow, window=1))
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, FOLDER])
 def test_init_overwrites_nothing(here, capsys, name):
     (here / name).write_text("mine")
     assert main(["init", "."]) == 2

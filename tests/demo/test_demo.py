@@ -114,7 +114,9 @@ def test_ctrl_c_ends_a_demo_in_order():
 
 @pytest.fixture
 def args():
-    return types.SimpleNamespace(seconds=1.0, rate=None, reps=None, time_scale=1.0, trace=None)
+    return types.SimpleNamespace(
+        seconds=1.0, rate=None, reps=None, time_scale=1.0, trace=None, prometheus=None
+    )
 
 
 def summary_with(**more):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distributor.observe.rules import SLOW_COMMIT_SECONDS, STALLED_SECONDS
 from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
@@ -130,7 +131,7 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
             unit=style.COUNT,
         ),
         p.lines_panel(
-            "Attempts",
+            "Deliveries by result",
             "Attempts to deliver each minute, by what came of them. retry: it is tried again by itself; "
             "dead and in_doubt are for a human.",
             q.Query(
@@ -160,19 +161,19 @@ def _inside() -> tuple[Placed, ...]:
     return (
         p.lines_panel(
             "Event loop's lag",
-            "How late the loop was for a timer, 99 of 100 within this. Above 0.25 s for minutes an alert "
-            "fires: something holds the loop, or the machine is overloaded.",
+            "How late the loop was for a timer, 99 of 100 within this. Above "
+            f"{STALLED_SECONDS:g} s for minutes an alert fires: something holds the loop, or the machine is overloaded.",
             q.Query(q.quantile(0.99, "event_loop_lag_seconds"), "99 of 100"),
             unit=style.SECONDS,
-            colours=style.steps("transparent", (0.25, style.BAD)),
+            colours=style.steps("transparent", (STALLED_SECONDS, style.BAD)),
         ),
         p.lines_panel(
             "Time of a commit",
-            "Time of one transaction, 99 of 100 within this. Above 0.5 s for minutes an alert fires: the "
-            "disk is slow or full. Acknowledgements and deliveries wait for it.",
+            "Time of one transaction, 99 of 100 within this. Above "
+            f"{SLOW_COMMIT_SECONDS:g} s for minutes an alert fires: the disk is slow or full. Acknowledgements and deliveries wait for it.",
             q.Query(q.quantile(0.99, "store_commit_seconds"), "99 of 100"),
             unit=style.SECONDS,
-            colours=style.steps("transparent", (0.5, style.BAD)),
+            colours=style.steps("transparent", (SLOW_COMMIT_SECONDS, style.BAD)),
         ),
         p.lines_panel(
             "Rows in a commit",
@@ -228,7 +229,6 @@ def _inside() -> tuple[Placed, ...]:
                 Column("policy", "Policy"),
                 Column("revision", "Revision"),
             ),
-            join="instance",
             width=16,
             height=8,
         ),

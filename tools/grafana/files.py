@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from distributor.observe import rules
 from distributor.settings import Settings
 from tools.grafana.board import Board, encoded
 from tools.grafana.daemon import daemon
@@ -53,16 +54,12 @@ def boards(settings: Settings) -> tuple[Board, ...]:
 
 
 def made(settings: Settings, folder: Path) -> dict[Path, str]:
-    """Path -> text of every made file, as it should be."""
+    """Path -> text of every made file, as it should be. Raises BadConfig where an alert could never
+    fire."""
     found = boards(settings)
     files = {folder / "dashboards" / f"{board.name}.json": encoded(board) for board in found}
     files[folder / "provisioning" / "datasources" / "distributor.yml"] = SOURCES
     files[folder / "provisioning" / "dashboards" / "distributor.yml"] = PROVIDER
     files[folder / "README.md"] = readme(found)
-    files |= rules(settings, folder)
+    files[folder / "prometheus" / "rules.yml"] = rules.text(settings)
     return files
-
-
-def rules(_settings: Settings, _folder: Path) -> dict[Path, Any]:
-    """The rules of Prometheus for these settings."""
-    return {}

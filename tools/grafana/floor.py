@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distributor.observe.rules import THROTTLED_SHARE, recorded
 from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
@@ -140,7 +141,8 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
         p.lines_panel(
             "Leads that passed over a held-back rep",
             "How often each minute a lead went to somebody else because a rep was held back, by the reason. "
-            "It is the throttle at work; it costs nothing while others are ready.",
+            "It is the throttle at work; it costs nothing while others are ready. full_pipeline: the rep has "
+            "enough in hand already.",
             q.Query(q.per_minute("throttle_deferrals_total", q.J, "reason"), "{{reason}}"),
             unit=style.PER_MINUTE,
         ),
@@ -154,7 +156,7 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
                 "{{team}}",
             ),
             unit=style.RATIO,
-            colours=style.steps("transparent", (0.5, style.BAD)),
+            colours=style.steps("transparent", (THROTTLED_SHARE, style.BAD)),
             most=1,
         ),
     )
@@ -207,7 +209,7 @@ def _held_back_table(held: str) -> Placed:
 
 
 def _trend(limits: Limits) -> tuple[Placed, ...]:
-    pools = f"{q.MISS_RATIO}15m{{{q.S}}}"
+    pools = f"{recorded('15m')}{{{q.S}}}"
     contacts = q.m("speed_to_contact_seconds_count", q.S)
     return (
         p.lines_panel(

@@ -9,6 +9,13 @@ from tools.grafana.board import Board, Row
 from tools.grafana.limits import Limits
 from tools.grafana.panels import Placed
 
+_EVENTS = (
+    *("failed_attempts", "lost_sessions", "stale_acks", "refused_publishes", "lost_publishes"),
+    *("handler_errors", "unheard_assignments"),
+)
+"""Of what the link counts, that which should be rare."""
+_TROUBLE = f'{q.J}, event=~"{"|".join(_EVENTS)}"'
+
 
 def intake(limits: Limits) -> Board:
     """The board."""
@@ -154,13 +161,13 @@ def _door() -> tuple[Placed, ...]:
             width=12,
         ),
         p.lines_panel(
-            "Events of the broker's link",
-            "Each hour, what the link counts. unheard_assignments: no dialer is subscribed, nobody gets "
-            "those leads; refused_publishes: the broker forbids a topic, the log says which; stale_acks: "
-            "the broker repeats those messages, harmless.",
+            "Trouble on the broker's link",
+            "Each hour. unheard_assignments: no dialer is subscribed, nobody gets those leads; "
+            "refused_publishes: the broker forbids a topic, the log says which; failed_attempts, "
+            "lost_publishes: the broker is away or comes and goes; lost_sessions: it forgot what was queued "
+            "for us; stale_acks: it repeats those messages, harmless; handler_errors: a fault of ours.",
             q.Query(
-                f"sum by (peer, event) (rate({q.m('link_events_total')}[{q.RATE}])) * 3600 > 0",
-                "{{peer}}: {{event}}",
+                q.per_hour("link_events_total", _TROUBLE, "peer, event"), "{{peer}}: {{event}}"
             ),
             unit=style.PER_HOUR,
             width=12,
@@ -172,7 +179,7 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
     return (
         p.lines_panel(
             "Leads waiting",
-            "In each pool, without a rep.",
+            "Leads in each pool that no rep has yet. It grows while reps are ready: see what is decided about them.",
             q.Query(f"sum by (queue) ({q.m('queue_leads', q.S)})", "{{queue}}"),
             unit=style.COUNT,
         ),

@@ -6,37 +6,40 @@ from typing import Final
 
 from msgspec import Struct
 
+from distributor.observe.burn import Row, rows
 from distributor.settings import Settings
 
 
 class Limits(Struct, frozen=True):
     """``contact``: seconds of the speed-to-contact standard; ``target``: the share to be contacted by
     then. ``unassigned``, ``outbox``, ``exception``: seconds after which an alert fires.
-    ``open_month``, ``open_day``: hours that the floor is open.
+    ``burns``: the paces at which an alert on the month's budget fires.
     """
 
-    contact: float = 60.0
-    target: float = 0.9
-    unassigned: float = 120.0
-    outbox: float = 30.0
-    exception: float = 900.0
-    open_month: float = 220.0
-    open_day: float = 10.0
+    contact: float
+    target: float
+    unassigned: float
+    outbox: float
+    exception: float
+    burns: tuple[Row, ...]
 
     @property
     def contact_text(self) -> str:
         """The standard's limit in words, for titles."""
         return "the first minute" if self.contact == 60 else span(self.contact)
 
-    def burn(self, budget_share: float, open_hours: float) -> float:
-        """How many times faster than the month allows the budget burns, where ``budget_share`` of it is
-        spent in so many open hours."""
-        return round(budget_share * self.open_month / open_hours, 2)
-
 
 def limits(settings: Settings) -> Limits:
-    """What the boards need of the settings."""
-    return Limits(contact=settings.flow.first_contact_seconds)
+    """What the boards need of the settings. Raises BadConfig where an alert could never fire."""
+    promised, alerts = settings.standards, settings.alerts
+    return Limits(
+        contact=settings.flow.first_contact_seconds,
+        target=promised.speed_to_contact.target,
+        unassigned=alerts.unassigned_seconds,
+        outbox=alerts.outbox_seconds,
+        exception=alerts.exception_seconds,
+        burns=rows(promised),
+    )
 
 
 _SPANS: Final = ((3600, "h"), (60, "min"), (1, "s"))

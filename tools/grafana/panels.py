@@ -213,7 +213,7 @@ def table_panel(
     about: str,
     *queries: Query,
     columns: Sequence[Column],
-    join: str,
+    join: str = "",
     unit: str = "none",
     width: int = 24,
     height: int = 9,
@@ -221,18 +221,17 @@ def table_panel(
     descending: bool = False,
     absent: str = "nothing to show",
 ) -> Placed:
-    """A row for each value of the label ``join``, with these columns in this order and no others."""
+    """These columns in this order and no others. ``join``: the label by which several queries make up one
+    row."""
     overrides = [_column(column) for column in columns]
     panel = _common(table.Panel(), title, about, queries, unit, overrides).no_value(absent)
+    if join:
+        joined = {"byField": join, "mode": "outer"}
+        panel.with_transformation(models.DataTransformerConfig("joinByField", options=joined))
     order = {column.field: index for index, column in enumerate(columns)}
     names = {column.field: column.heading for column in columns}
     panel = (
         panel.show_header(True)
-        .with_transformation(
-            models.DataTransformerConfig(
-                id_val="joinByField", options={"byField": join, "mode": "outer"}
-            )
-        )
         .with_transformation(
             models.DataTransformerConfig(
                 id_val="filterFieldsByName", options={"include": {"names": list(names)}}

@@ -21,9 +21,6 @@ SHOWN: Final = "$__range"
 MONTH: Final = "30d"
 """The window of the budget: the one fixed window of the boards."""
 
-MISS_RATIO: Final = "queue:distributor_speed_to_contact:miss_ratio_rate"
-"""How the recorded share of missed leads is named, up to its window."""
-
 
 class Query(NamedTuple):
     """One query of a panel. ``name``: the override and legend of a single series. ``instant``: the last

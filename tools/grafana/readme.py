@@ -17,6 +17,10 @@ Made by `python -m tools.grafana`. How to put them on the wall is in [docs/grafa
 | `dashboards/*.json` | the boards below; every Grafana from version 10 on reads them |
 | `provisioning/datasources/distributor.yml` | tells Grafana where Prometheus is |
 | `provisioning/dashboards/distributor.yml` | tells Grafana where the boards are |
+| `prometheus/prometheus.yml` | what Prometheus scrapes, and how long it keeps it |
+| `prometheus/rules.yml` | what Prometheus records and alerts on: `distributor rules` prints it for your settings |
+| `prometheus/rules_test.yml` | `promtool test rules` with it: each alert fires, and is silent, when it should |
+| `alertmanager/alertmanager.yml` | an example of who is told what |
 """
 
 

@@ -139,7 +139,7 @@ _REASON_COLOURS = {
 def _coded(name: str, label: str, values: tuple[str, ...], only: str) -> str:
     """A series for each rep whose value says which of ``values`` holds, counted from 1."""
     parts = [f"{q.m(name, q.P, **{label: value})} * {code}" for code, value in enumerate(values, 1)]
-    return f"max by (rep) (({' or '.join(parts)}){only} > 0)"
+    return f"max by (rep) (({' or '.join(parts)}){only}) > 0"
 
 
 def _work(limits: Limits) -> tuple[Placed, ...]:
@@ -200,7 +200,7 @@ def _team() -> tuple[Placed, ...]:
     return (
         p.lines_panel(
             "Reps by state",
-            "The chosen teams over the day.",
+            "Where the reps of the chosen teams were. Many away at the same hour: plan the breaks.",
             q.Query(f"sum by (state) ({q.m('reps', q.T)})", "{{state}}"),
             unit=style.COUNT,
             stacked=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from distributor.observe import burn
+from distributor.observe.rules import recorded
 from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
@@ -83,38 +85,31 @@ def _budget(limits: Limits) -> tuple[Placed, ...]:
                 Column("severity", "Severity"),
                 Column("queue", "Pool"),
             ),
-            join="alertname",
             width=9,
             height=5,
             absent="nothing fires",
         ),
-        _burn_panel(limits, "Fast burn", ("1h", "5m"), (0.02, 1.0), "page"),
-        _burn_panel(limits, "Slow burn", ("1d", "2h"), (0.10, limits.open_day), "ticket"),
+        *map(_burn_panel, limits.burns),
     )
 
 
-def _burn_panel(
-    limits: Limits, title: str, windows: tuple[str, str], share: tuple[float, float], what: str
-) -> Placed:
+def _burn_panel(row: burn.Row) -> Placed:
     """How fast the budget burns over a long window and a short one, with the line of the alert."""
-    long, short = windows
-    factor = limits.burn(*share)
     allowed = f"(1 - max by (job) ({q.m('standard_target_ratio', q.ON_TIME)}))"
     return p.lines_panel(
-        f"{title}: {long} and {short}",
-        f"1 is the pace that the month allows, more spends it early. With both above {factor:g} for a while "
-        f"a {what} is sent: the {long} says that it matters, the {short} that it still goes on. Needs the "
-        "recording rules. What to do: docs/runbooks.md.",
+        f"Burn rate: {row.long} and {row.short}",
+        f"1 is the pace that the month allows, more spends it early. With both lines above {row.factor:.3g} "
+        f"for {row.hold} a {row.severity} is sent: {row.long} says that it matters, {row.short} that it "
+        "still goes on. Needs the recording rules. What to do: docs/runbooks.md.",
         *(
             q.Query(
-                f"{q.MISS_RATIO}{window}{{{q.S}}} / on (job) group_left () {allowed}",
+                f"{recorded(window)}{{{q.S}}} / on (job) group_left () {allowed}",
                 f"{{{{queue}}}} {window}",
             )
-            for window in windows
+            for window in (row.long, row.short)
         ),
         unit=style.TIMES,
-        width=12,
-        colours=style.steps("transparent", (factor, style.BAD)),
+        colours=style.steps("transparent", (round(row.factor, 2), style.BAD)),
     )
 
 
