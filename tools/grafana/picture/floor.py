@@ -48,7 +48,7 @@ PRODUCTS: Final = ("auto", "home", "life", "solar")
 def tables() -> dict[str, Any]:
     """The daemon's settings."""
     return {
-        "flow": {"time_scale": SCALE, "waiting_limit_seconds": 240, "recycle_seconds": 900},
+        "flow": {"time_scale": SCALE, "waiting_limit_seconds": 150},
         "teams": [{"id": team} for team in TEAMS],
         "reps": [
             {"id": rep, "name": rep.title(), "team": TEAMS[number % 3]}
@@ -64,8 +64,11 @@ class _Reps(DemoFloor):
 
     async def tell(self, event: dict[str, Any]) -> None:
         await super().tell(event)
-        if event["type"] == "call_ended" and self.reps[event["rep"]].habits.sends_states:
-            await super().tell({"type": "agent_state", "rep": event["rep"], "state": "wrap_up"})
+        if event["type"] == "call_ended":
+            rep = self.reps[event["rep"]]
+            if rep.online and rep.habits.sends_states:
+                state = {"type": "agent_state", "rep": rep.name, "state": "wrap_up"}
+                await super().tell(state)
 
 
 class Floor:
@@ -101,7 +104,7 @@ class Floor:
 
     async def _story(self) -> None:
         """What happens, by the minute. At the end one rep is dark, one slow, one paused, one held by
-        hand, one away and one gone; a vendor is silent."""
+        hand, one gone, and half of the floor away; a vendor is silent."""
         reps, now = self._floor.reps, asyncio.get_running_loop().time
         script: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
             (2.5, lambda: reps["ben"].go_dark()),
@@ -114,12 +117,12 @@ class Floor:
             (8.5, self._reload),
             (9.0, self._rush),
             (12.0, lambda: self._silence("delta")),
+            (12.0, lambda: reps["kim"].go_dark()),
             (12.0, lambda: reps["ned"].go_slow()),
             (12.5, lambda: self._control("oona", "override", flow=0.5, reason="first week")),
             (13.0, lambda: self._control("leo", "pause", reason="with the trainer")),
-            (13.5, lambda: reps["kim"].go_dark()),
             (14.0, lambda: reps["rosa"].go_online(False)),
-            (14.2, lambda: self._break("paul")),
+            (14.0, lambda: self._break("paul", "quin", *REPS[2:9])),
         )
         start = now()
         async with asyncio.TaskGroup() as group:
