@@ -25,7 +25,10 @@ SOURCE: Final = "${datasource}"
 _UNITS: Final = frozenset(v for k, v in vars(units).items() if not k.startswith("_"))
 _OWN_UNITS: Final = ("suffix:", "prefix:", "time:", "si:", "count:", "currency:")
 _PROPERTIES: Final = frozenset(
-    {"unit", "color", "thresholds", "noValue", "mappings", "links", "decimals", "min", "max"}
+    {
+        *("unit", "color", "thresholds", "noValue", "mappings", "links", "decimals", "min", "max"),
+        "displayName",
+    }
 )
 _TRANSFORMATIONS: Final = frozenset(
     {"joinByField", "filterFieldsByName", "organize", "merge", "sortBy"}
