@@ -62,13 +62,15 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.stat_panel(
             "Longest waiting lead",
-            "How long the oldest lead without a rep has waited, beside the standard's limit. "
+            "How long the lead without a rep that waits longest has waited, beside the standard's limit; one "
+            "that comes back for another call counts from then. "
             f"From {span(limits.unassigned)} on an alert fires. Nobody ready: call people in or resume "
             "those who are paused; reps ready and it still grows: see Intake, Where leads go.",
             q.now(f"max({q.m('queue_oldest_lead_age_seconds', q.S)})", "now"),
             q.now(q.limit(), "limit"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
             width=5,
+            decimals=0,
             colours=waits,
             overrides=(p.named("limit", color=style.fixed(style.QUIET)),),
         ),
@@ -87,14 +89,15 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             "until somebody assigns, recycles or closes them (GET /v1/exceptions). Beside it the age of the "
             f"oldest; from {span(limits.exception)} on an alert fires.",
             q.now(f"sum({q.m('exceptions_open')})", "open"),
-            q.now(f"max({q.m('exceptions_oldest_age_seconds')})", "oldest"),
+            q.now(f"max({q.m('exceptions_oldest_age_seconds')}) / 60", "oldest"),
             unit=style.COUNT,
             colours=style.ZERO,
             overrides=(
                 p.named(
                     "oldest",
-                    unit=style.SECONDS,
-                    thresholds=style.at_most(limits.exception / 2, limits.exception),
+                    unit=style.MINUTES,
+                    decimals=0,
+                    thresholds=style.at_most(limits.exception / 120, limits.exception / 60),
                 ),
             ),
         ),
@@ -137,7 +140,8 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
         _held_back_table(held),
         p.bars_panel(
             "Slowest ten",
-            "Of the reps with contacts in the shown time, the ten with the smallest share on time. Few "
+            "Of the reps with contacts in the shown time, the ten with the smallest share on time: tried "
+            f"within {span(limits.contact)} of the assignment, however long the lead waited before. Few "
             "contacts make a rough number: look at the rep's board before you speak to somebody.",
             q.now(f"sort(bottomk(10, {_on_time()}))", "{{rep}}"),
             unit=style.RATIO,

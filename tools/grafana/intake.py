@@ -194,7 +194,7 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.lines_panel(
             "Oldest waiting lead",
-            "In each pool; the line is where an alert fires.",
+            "How long the lead that waits longest has waited, in each pool; the line is where an alert fires.",
             q.Query(f"max by (queue) ({q.m('queue_oldest_lead_age_seconds', q.S)})", "{{queue}}"),
             unit=style.SHORT_SECONDS,
             decimals=0,

@@ -7,7 +7,7 @@ from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
 from tools.grafana.board import Board, Row
-from tools.grafana.limits import Limits
+from tools.grafana.limits import Limits, span
 from tools.grafana.panels import Column, Placed
 
 _CHOSEN = f"and on (job, instance, rep) {q.m('rep_throttle_ratio', q.PT)}"
@@ -129,8 +129,9 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
     return (
         p.bars_panel(
             "Share on time",
-            "Of the rep's contacts in the shown time, those within the standard from the lead's arrival. A "
-            "lead that had waited long before it came to the rep counts too: compare with the usual time.",
+            "Of the rep's contacts in the shown time, those tried within "
+            f"{span(limits.contact)} of the assignment. How long the lead waited before is not the rep's "
+            "doing and not in it.",
             q.now(f"sort({on_time})", "{{rep}}"),
             unit=style.RATIO,
             height=_TALL,
@@ -173,8 +174,8 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Contacts, on time and late",
-            "Of the chosen reps together, in each five minutes (more where days are shown). Late contacts "
-            "are worth having: a late call beats none.",
+            "Of the chosen reps together, in each five minutes (more where days are shown), by the time from "
+            "assignment to first attempt. Late contacts are worth having: a late call beats none.",
             q.Query(_contacts("true"), "on time"),
             q.Query(_contacts("false"), "late"),
             width=12,
