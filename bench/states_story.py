@@ -14,6 +14,10 @@ STALE_SECONDS = 4.7
 """After this a lead is old, for the policy, at this floor's speed."""
 LATE_SECONDS = 1.6
 """After this a first contact is late."""
+PAUSED = "eva"
+"""Paused by a supervisor in the tableau."""
+STOPPED = "jon"
+"""Without any flow in the tableau: a supervisor set it to 0."""
 
 
 def play(floor: StatesFloor) -> float:
@@ -261,7 +265,8 @@ def _tableau(floor: StatesFloor) -> None:
     floor.be("offline", "gia")
     floor.be("wrap_up", "hugo")
     floor.event("agent_state", rep="iris", state="busy")
-    floor.control("eva", "pause")
+    floor.control(PAUSED, "pause")
+    floor.control(STOPPED, "override", flow=0)
     floor.cloud.stop()
     floor.see(f"!intake_connected peer={DIALER}", attempt=floor.lead)
     for _ in range(2):

@@ -130,6 +130,7 @@ class Pipeline:
     ) -> None:
         core = self._core
         flow = core.state.floor.flow
+        limit = flow.first_contact_seconds
         first = counted and not lead.contacted_ns
         by_attempt = lead.attempted_ns or at_ns
         new_call = counted and match.live and not lead.call_ns
@@ -149,7 +150,7 @@ class Pipeline:
                 else 0,
                 speed_seconds=self._seconds(lead.clock_ns, at_ns) if first else None,
                 response_seconds=response,
-                on_time=at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
+                on_time=response is not None and response <= limit,
                 blameless=lead.blameless,
             )
         )

@@ -180,7 +180,8 @@ _LEDGER = (
         "queue_oldest_lead_age_seconds",
         "queue",
         "seconds",
-        "Age of the pool's oldest waiting lead, 0 when none waits.",
+        "How long the lead that waits longest has waited, 0 when none waits. A lead that comes back, "
+        "recycled or from a rep, counts from then on.",
     ),
     _counter("leads_recycled_total", "reason", "leads", "Leads that wait in a pool again."),
 )
@@ -294,7 +295,8 @@ _REPS = (
         "rep_contacts_total",
         "rep on_time",
         "leads",
-        "The rep's contacts, by whether they met the standard.",
+        "The rep's contacts, by whether the first attempt came within the standard's limit after the "
+        "assignment.",
         per_rep=True,
     ),
     _gauge(

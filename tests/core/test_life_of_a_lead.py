@@ -48,6 +48,25 @@ def test_a_lead_waits_while_nobody_is_ready_and_goes_to_the_first_who_is() -> No
     assert scene.look(key).rep == "ben"
 
 
+def test_a_rep_is_on_time_by_the_assignment_whatever_the_lead_went_through_before() -> None:
+    scene = Scene(recycle_seconds=600)
+    key = scene.lead("1")
+    scene.at(300)
+    scene.ready("ana")
+    scene.at(310)
+    first = only(scene.report("contacted", key), ContactRecorded)
+    assert (first.speed_seconds, first.response_seconds, first.on_time) == (310.0, 10.0, True)
+    scene.report("status", key, status="not_ready")
+    scene.at(1000)
+    assert scene.look(key).state == "assigned"
+    scene.at(1000 + 61)
+    second = only(scene.report("contacted", key), ContactRecorded)
+    assert second.response_seconds is not None and second.response_seconds > 60
+    assert not second.on_time
+    rep = scene.engine.state.reps["ana"]
+    assert (rep.contacts, rep.contacts_on_time) == (2, 1)
+
+
 def test_one_open_lead_at_a_time_by_default() -> None:
     scene = Scene(["ana"])
     scene.ready("ana")

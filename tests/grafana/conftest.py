@@ -12,10 +12,11 @@ from distributor.settings import Settings
 from tests.docs.pages import ROOT
 from tools.grafana.vocabulary import Series, vocabulary
 
-_BOARDS = [
+BOARDS = [
     json.loads(path.read_text("utf-8"))
     for path in sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 ]
+"""As they are committed. Not to be changed: the fixture gives copies."""
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +27,4 @@ def words() -> dict[str, Series]:
 @pytest.fixture
 def boards() -> list[dict[str, Any]]:
     """The boards as they are committed, to be changed at will."""
-    return deepcopy(_BOARDS)
+    return deepcopy(BOARDS)

@@ -148,7 +148,7 @@ def _annotations() -> list[build.AnnotationQuery]:
     return [
         _annotation("Settings", style.SKY, f"{reloads} * 1000", "New settings", at_value=True),
         _annotation("Restarts", style.BAD, f"{restarts} * 1000", "The daemon began", at_value=True),
-        _annotation("Overrides", style.WARN, overrides, "A supervisor: {{action}}"),
+        _annotation("Overrides", style.QUIET, overrides, "A supervisor: {{action}}"),
     ]
 
 

@@ -110,6 +110,7 @@ def _decisions() -> tuple[Placed, ...]:
             "second: the loop is held up, see below.",
             q.Query(q.quantile(0.99, "timer_lateness_seconds"), "99 of 100"),
             unit=style.SECONDS,
+            room=0.1,
         ),
     )
 
@@ -121,7 +122,8 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
             f"By target. From {span(limits.outbox)} on an alert fires: the broker or the dialer does not "
             "take messages, reps get no leads from it. Look after the target; nothing is lost.",
             q.Query(f"max by (target) ({q.m('outbox_oldest_message_age_seconds')})", "{{target}}"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            decimals=0,
             colours=style.steps("transparent", (limits.outbox, style.BAD)),
         ),
         p.lines_panel(
@@ -129,30 +131,41 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
             "Waiting to be taken by the target. A few are usual; a hill after an outage goes down by itself.",
             q.Query(f"sum by (target) ({q.m('outbox_messages')})", "{{target}}"),
             unit=style.COUNT,
+            room=10,
+            decimals=0,
         ),
         p.lines_panel(
-            "Deliveries by result",
-            "Attempts to deliver each minute, by what came of them. retry: it is tried again by itself; "
-            "dead and in_doubt are for a human.",
+            "Delivered",
+            "Messages each minute that the target took.",
             q.Query(
-                q.per_minute("outbox_deliveries_total", q.J, "target, result"),
-                "{{target}}: {{result}}",
+                q.per_minute("outbox_deliveries_total", f'{q.J}, result="ok"', "target"),
+                "{{target}}",
             ),
             unit=style.PER_MINUTE,
+            room=1,
+        ),
+        p.counts_panel(
+            "Attempts that failed",
+            "Attempts to deliver that failed in each five minutes (more where days are shown). retry: it is "
+            "tried again by itself; dead and in_doubt are for a human.",
+            q.Query(
+                q.counts("outbox_deliveries_total", f'{q.J}, result!="ok"', "target, result"),
+                "{{target}}: {{result}}",
+            ),
+            words=("retry", "dead", "in_doubt"),
         ),
         p.lines_panel(
             "Time of an attempt",
             "99 of 100 attempts are over within this, by target. The target's time, not ours.",
             q.Query(q.quantile(0.99, "delivery_seconds", q.J, "target"), "{{target}}"),
             unit=style.SECONDS,
-            width=12,
+            room=0.1,
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Connections made again",
-            "Each hour, after a loss. Every few minutes: the network or the broker is unwell.",
-            q.Query(q.per_hour("peer_reconnects_total", q.J, "peer"), "{{peer}}"),
-            unit=style.PER_HOUR,
-            width=12,
+            "After a loss, in each five minutes (more where days are shown). Again and again: the network "
+            "or the broker is unwell.",
+            q.Query(q.counts("peer_reconnects_total", q.J, "peer"), "{{peer}}"),
         ),
     )
 
@@ -201,13 +214,22 @@ def _inside() -> tuple[Placed, ...]:
             ),
             q.Query(f"max by (instance) ({q.m('store_bytes')})", "store {{instance}}"),
             unit=style.BYTES,
+            overrides=(
+                p.of_query("A", color=style.fixed(style.GOOD)),
+                p.of_query("B", color=style.fixed(style.SKY)),
+            ),
         ),
         p.lines_panel(
-            "Open files",
-            "Files and connections that the process has open, and the most that it may have.",
-            q.Query(f"max by (instance) (process_open_fds{{{q.J}}})", "open {{instance}}"),
-            q.Query(f"max by (instance) (process_max_fds{{{q.J}}})", "limit {{instance}}"),
-            unit=style.COUNT,
+            "Open files, of the most allowed",
+            "Files and connections that the process has open, as a share of the most that it may have "
+            "(LimitNOFILE in its systemd unit). Growing for days: something leaks, report it.",
+            q.Query(
+                f"max by (instance) (process_open_fds{{{q.J}}} / process_max_fds{{{q.J}}})",
+                "{{instance}}",
+            ),
+            unit=style.RATIO,
+            colours=style.steps("transparent", (0.8, style.BAD)),
+            most=1,
         ),
         p.lines_panel(
             "Time of a scrape",
@@ -215,6 +237,7 @@ def _inside() -> tuple[Placed, ...]:
             "makes it small.",
             q.Query(f"max by (instance) (scrape_duration_seconds{{{q.J}}})", "{{instance}}"),
             unit=style.SECONDS,
+            room=0.1,
         ),
         p.table_panel(
             "What is running",

@@ -14,6 +14,10 @@ _RECENT = "15m"
 _ALL_LEADS = f"{q.S}, {q.STANDARD}"
 _MISSED = f'{_ALL_LEADS}, result="missed"'
 _NOT_CLOSED = f'{q.J}, state!="closed"'
+_ENOUGH = "full_pipeline"
+_THROTTLED = f'{q.J}, reason!="{_ENOUGH}"'
+_MIDDLE = 9
+"""Rows of the panels that hold ten bars."""
 
 
 def floor(limits: Limits) -> Board:
@@ -50,6 +54,7 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             q.now(f"1 - {contacted}", "now"),
             q.now(q.target(), "target"),
             unit=style.RATIO,
+            width=6,
             colours=target,
             last=_RECENT,
             overrides=(p.named("target", color=style.fixed(style.QUIET)),),
@@ -57,12 +62,15 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.stat_panel(
             "Longest waiting lead",
-            "How long the oldest lead without a rep has waited, beside the standard's limit. "
+            "How long the lead without a rep that waits longest has waited, beside the standard's limit; one "
+            "that comes back for another call counts from then. "
             f"From {span(limits.unassigned)} on an alert fires. Nobody ready: call people in or resume "
             "those who are paused; reps ready and it still grows: see Intake, Where leads go.",
             q.now(f"max({q.m('queue_oldest_lead_age_seconds', q.S)})", "now"),
             q.now(q.limit(), "limit"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            width=5,
+            decimals=0,
             colours=waits,
             overrides=(p.named("limit", color=style.fixed(style.QUIET)),),
         ),
@@ -81,24 +89,26 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             "until somebody assigns, recycles or closes them (GET /v1/exceptions). Beside it the age of the "
             f"oldest; from {span(limits.exception)} on an alert fires.",
             q.now(f"sum({q.m('exceptions_open')})", "open"),
-            q.now(f"max({q.m('exceptions_oldest_age_seconds')})", "oldest"),
+            q.now(f"max({q.m('exceptions_oldest_age_seconds')}) / 60", "oldest"),
             unit=style.COUNT,
             colours=style.ZERO,
             overrides=(
                 p.named(
                     "oldest",
-                    unit=style.SECONDS,
-                    thresholds=style.at_most(limits.exception / 2, limits.exception),
+                    unit=style.MINUTES,
+                    decimals=0,
+                    thresholds=style.at_most(limits.exception / 120, limits.exception / 60),
                 ),
             ),
         ),
         p.stat_panel(
-            "Reps ready, and held back",
-            "Reps who are ready and not paused, and how many of them get less than full flow. More than "
-            "half held back means that the floor is short of people, not that one rep is slow.",
+            "Reps",
+            "ready: reps who are ready and not paused, and held back: how many of them get less than full "
+            "flow. More than half held back means that the floor is short of people, not that one rep is slow.",
             q.now(f"sum({q.m('reps_available', q.T)})", "ready"),
             q.now(f"sum({q.m('reps_throttled', q.T)})", "held back"),
             unit=style.COUNT,
+            width=3,
             overrides=(p.named("held back", thresholds=style.ZERO),),
         ),
         p.stat_panel(
@@ -107,6 +117,7 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             "limit, also when it is reached later. By pool: the board on the standard.",
             q.now(q.grown("standard_events_total", _MISSED), "missed"),
             unit=style.COUNT,
+            width=2,
             colours=style.ZERO,
             decimals=0,
         ),
@@ -120,19 +131,21 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
             "Reps by state",
             "Where everybody is. paused: a supervisor's doing; away and offline: as the dialer or the rep's "
             "desktop reports; wrap_up: after a call.",
-            q.now(f"sum by (state) ({q.m('reps', q.T)})", "{{state}}"),
+            *q.each("reps", q.T, "state", style.STATE_COLOURS, instant=True),
             unit=style.COUNT,
-            width=5,
+            width=7,
             height=9,
-            overrides=tuple(style.colour_by_name(*pair) for pair in style.STATE_COLOURS.items()),
+            overrides=tuple(map(style.colour_of, style.STATE_COLOURS)),
         ),
         _held_back_table(held),
         p.bars_panel(
             "Slowest ten",
-            "Of the reps with contacts in the shown time, the ten with the smallest share on time. Few "
+            "Of the reps with contacts in the shown time, the ten with the smallest share on time: tried "
+            f"within {span(limits.contact)} of the assignment, however long the lead waited before. Few "
             "contacts make a rough number: look at the rep's board before you speak to somebody.",
             q.now(f"sort(bottomk(10, {_on_time()}))", "{{rep}}"),
             unit=style.RATIO,
+            height=_MIDDLE,
             colours=style.at_least(limits.target, limits.target / 2),
             most=1,
             absent="no contacts yet",
@@ -141,10 +154,18 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
         p.lines_panel(
             "Leads that passed over a held-back rep",
             "How often each minute a lead went to somebody else because a rep was held back, by the reason. "
-            "It is the throttle at work; it costs nothing while others are ready. full_pipeline: the rep has "
-            "enough in hand already.",
-            q.Query(q.per_minute("throttle_deferrals_total", q.J, "reason"), "{{reason}}"),
+            "It is the throttle at work; it costs nothing while others are ready. Reps who have enough "
+            "leads in hand are passed over all the time and are not in it.",
+            q.Query(
+                f"{q.per_minute('throttle_deferrals_total', _THROTTLED, 'reason')} and "
+                f"{q.happened('throttle_deferrals_total', _THROTTLED, 'reason')}",
+                "{{reason}}",
+            ),
             unit=style.PER_MINUTE,
+            height=_MIDDLE,
+            overrides=[style.reason(code) for code in style.REASON_WORDS if code != _ENOUGH],
+            room=1,
+            absent="nobody was passed over",
         ),
         p.lines_panel(
             "Share of ready reps held back",
@@ -156,6 +177,7 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
                 "{{team}}",
             ),
             unit=style.RATIO,
+            height=_MIDDLE,
             colours=style.steps("transparent", (THROTTLED_SHARE, style.BAD)),
             most=1,
         ),
@@ -201,7 +223,7 @@ def _held_back_table(held: str) -> Placed:
             Column("Value #E", "In hand", style.COUNT),
         ),
         join="rep",
-        width=19,
+        width=17,
         height=9,
         sort="Flow",
         absent="nobody is held back",
@@ -220,7 +242,8 @@ def _trend(limits: Limits) -> tuple[Placed, ...]:
             q.Query(q.quantile(0.5, "speed_to_contact_seconds", q.S), "half"),
             q.Query(q.quantile(0.9, "speed_to_contact_seconds", q.S), "nine in ten"),
             q.Query(q.limit(), "limit"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            decimals=0,
             overrides=(p.as_limit("limit"),),
         ),
         p.heat_panel(
@@ -238,6 +261,8 @@ def _trend(limits: Limits) -> tuple[Placed, ...]:
             q.Query(q.per_minute("assignments_total", f'{q.S}, result="assigned"'), "assigned"),
             q.Query(f"sum(rate({contacts}[{q.RATE}])) * 60", "contacted"),
             unit=style.PER_MINUTE,
+            words=("accepted", "duplicate", "rejected", "error"),
+            room=1,
         ),
         p.lines_panel(
             "In time, by pool",
@@ -256,7 +281,7 @@ def _trend(limits: Limits) -> tuple[Placed, ...]:
             "reps. Reps are judged on response alone.",
             q.Query(q.quantile(0.9, "queue_wait_seconds", q.S), "waiting for a rep"),
             q.Query(q.quantile(0.9, "rep_response_seconds", q.T), "response of the rep"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
         ),
         p.lines_panel(
             "Open leads by state",
@@ -264,7 +289,10 @@ def _trend(limits: Limits) -> tuple[Placed, ...]:
             "later call; exception: a human must decide. What the states mean: docs/lead-life.md.",
             q.Query(f"sum by (state) ({q.m('leads_in_state', _NOT_CLOSED)})", "{{state}}"),
             unit=style.COUNT,
+            words=("exception", "waiting", "assigned", "working", "parked"),
             stacked=True,
+            room=10,
+            decimals=0,
         ),
     )
 

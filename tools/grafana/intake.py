@@ -6,7 +6,7 @@ from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
 from tools.grafana.board import Board, Row
-from tools.grafana.limits import Limits
+from tools.grafana.limits import Limits, span
 from tools.grafana.panels import Placed
 
 _EVENTS = (
@@ -14,6 +14,9 @@ _EVENTS = (
     *("handler_errors", "unheard_assignments"),
 )
 """Of what the link counts, that which should be rare."""
+_CHANNELS = ("http", "mqtt")
+_SILENCE = 900
+"""Seconds without a message after which an alert on a vendor fires."""
 _TROUBLE = f'{q.J}, event=~"{"|".join(_EVENTS)}"'
 
 
@@ -46,6 +49,7 @@ def _vendors() -> tuple[Placed, ...]:
             "the vendor has stopped, or cannot reach us.",
             q.Query(q.per_minute("leads_received_total", q.V, "vendor"), "{{vendor}}"),
             unit=style.PER_MINUTE,
+            room=1,
         ),
         p.lines_panel(
             "Refused or duplicate",
@@ -57,11 +61,13 @@ def _vendors() -> tuple[Placed, ...]:
         ),
         p.bars_panel(
             "Silent for",
-            "Since the vendor's last message, as far back as the daemon's start. Compare with its usual "
-            "pace beside it; an alert fires when a vendor with leads a week ago has none now.",
+            "Since the vendor's last message, as far back as the daemon's start. A full bar is "
+            f"{span(_SILENCE)}: compare with the vendor's usual pace beside it; an alert fires when one with "
+            "leads a week ago has none for so long.",
             q.now(f"time() - (max by (vendor) ({last}) > 0)", "{{vendor}}"),
             unit=style.SECONDS,
-            colours=style.steps(style.GOOD, (900, style.WARN)),
+            colours=style.steps(style.GOOD, (_SILENCE, style.WARN)),
+            most=_SILENCE,
             absent="nobody was heard since the start",
         ),
         p.lines_panel(
@@ -81,7 +87,8 @@ def _vendors() -> tuple[Placed, ...]:
         p.bars_panel(
             "Contacted, of the accepted",
             "Contacts in the shown time beside the leads accepted in it, by vendor (leads at the edges may "
-            "count on one side alone). Low for one vendor: bad numbers, or leads that come too late.",
+            "count on one side alone). No share is right for every vendor, so none is coloured: one below the "
+            "others has bad numbers, or leads that come too late.",
             q.now(
                 q.share(
                     q.grown("lead_outcomes_total", f'{q.V}, outcome="contacted"', "vendor"),
@@ -94,22 +101,25 @@ def _vendors() -> tuple[Placed, ...]:
             absent="no leads yet",
         ),
         p.lines_panel(
-            "Outcomes by vendor",
-            "Leads each hour that were contacted, qualified, converted or lost, as reps reported "
-            "(corrections not counted). What the vendor's leads are worth.",
-            q.Query(
-                q.per_hour("lead_outcomes_total", q.V, "vendor, outcome"),
-                "{{vendor}}: {{outcome}}",
-            ),
-            unit=style.PER_HOUR,
+            "Outcomes",
+            "Leads of the chosen vendors that were contacted, qualified, converted or lost in each five "
+            "minutes (more where days are shown), as reps reported (corrections not counted). What a "
+            "vendor's leads are worth: choose it at the top.",
+            q.Query(q.counts("lead_outcomes_total", q.V, "outcome"), "{{outcome}}"),
+            unit=style.COUNT,
             width=12,
+            words=("contacted", "qualified", "converted", "lost"),
+            room=5,
+            decimals=0,
+            every=p.EVERY,
+            absent=p.NONE,
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Test leads",
-            "Each hour: test leads taken, and assignments of them. They are in no figure of people's work.",
-            q.Query(q.per_hour("test_leads_received_total", q.V), "received"),
-            q.Query(q.per_hour("test_leads_assigned_total", q.S), "assigned"),
-            unit=style.PER_HOUR,
+            "Test leads taken, and assignments of them, in each five minutes (more where days are shown). "
+            "They are in no figure of people's work.",
+            q.Query(q.counts("test_leads_received_total", q.V), "received"),
+            q.Query(q.counts("test_leads_assigned_total", q.S), "assigned"),
             width=12,
         ),
     )
@@ -147,30 +157,27 @@ def _door() -> tuple[Placed, ...]:
             unit=style.SECONDS,
             width=12,
             height=6,
+            words=_CHANNELS,
+            room=0.1,
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Not taken",
-            "Each hour: dead letters (they mean nothing to us; kept, the log says why) and messages refused "
-            "because the inbox was full or closed (senders try again). docs/operations.md says how to read "
-            "them.",
-            q.Query(
-                q.per_hour("intake_dead_letters_total", q.J, "channel"), "dead letters, {{channel}}"
-            ),
-            q.Query(q.per_hour("intake_refused_total", q.J, "channel"), "refused, {{channel}}"),
-            unit=style.PER_HOUR,
+            "In each five minutes (more where days are shown): dead letters (they mean nothing to us; kept, "
+            "the log says why) and messages refused because the inbox was full or closed (senders try "
+            "again). docs/operations.md says how to read them.",
+            q.Query(q.counts("intake_dead_letters_total"), "dead letters"),
+            q.Query(q.counts("intake_refused_total"), "refused"),
             width=12,
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Trouble on the broker's link",
-            "Each hour. unheard_assignments: no dialer is subscribed, nobody gets those leads; "
+            "In each five minutes (more where days are shown). unheard_assignments: no dialer is subscribed, nobody gets those leads; "
             "refused_publishes: the broker forbids a topic, the log says which; failed_attempts, "
             "lost_publishes: the broker is away or comes and goes; lost_sessions: it forgot what was queued "
             "for us; stale_acks: it repeats those messages, harmless; handler_errors: a fault of ours.",
-            q.Query(
-                q.per_hour("link_events_total", _TROUBLE, "peer, event"), "{{peer}}: {{event}}"
-            ),
-            unit=style.PER_HOUR,
+            q.Query(q.counts("link_events_total", _TROUBLE, "event"), "{{event}}"),
             width=12,
+            words=_EVENTS,
         ),
     )
 
@@ -182,51 +189,73 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
             "Leads in each pool that no rep has yet. It grows while reps are ready: see what is decided about them.",
             q.Query(f"sum by (queue) ({q.m('queue_leads', q.S)})", "{{queue}}"),
             unit=style.COUNT,
+            room=10,
+            decimals=0,
         ),
         p.lines_panel(
             "Oldest waiting lead",
-            "In each pool; the line is where an alert fires.",
+            "How long the lead that waits longest has waited, in each pool; the line is where an alert fires.",
             q.Query(f"max by (queue) ({q.m('queue_oldest_lead_age_seconds', q.S)})", "{{queue}}"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            decimals=0,
             colours=style.steps("transparent", (limits.unassigned, style.BAD)),
         ),
         p.lines_panel(
             "Wait for a rep",
             "From arrival to the first assignment, nine in ten leads faster than this.",
             q.Query(q.quantile(0.9, "queue_wait_seconds", q.S, "queue"), "{{queue}}"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            room=10,
         ),
         p.lines_panel(
             "Decisions about waiting leads",
-            "Each minute, by policy: assigned; no_owner, sent to the exception desk; deferred, kept waiting "
-            "on purpose; expired, taken back without a contact. Many expired: reps let leads lie.",
-            q.Query(
-                q.per_minute("assignments_total", q.S, "policy, result"), "{{policy}}: {{result}}"
-            ),
+            "Each minute: assigned; no_owner, sent to the exception desk; deferred, kept waiting on purpose; "
+            "expired, taken back without a contact. Many expired: reps let leads lie.",
+            q.Query(q.per_minute("assignments_total", q.S, "result"), "{{result}}"),
             unit=style.PER_MINUTE,
+            height=9,
+            words=("assigned", "no_owner", "deferred", "expired"),
+            room=1,
         ),
-        p.lines_panel(
+        p.bars_panel(
             "How assignments ended",
-            "Each minute, by the cause. closed and parked come from a status; the others took the lead from "
-            "a rep: what each means is in docs/lead-life.md.",
-            q.Query(q.per_minute("assignments_ended_total", q.J, "cause"), "{{cause}}"),
-            unit=style.PER_MINUTE,
+            "In the shown time, by the cause. closed and parked come from a status; the others took the "
+            "lead from a rep: what each means is in docs/lead-life.md.",
+            q.now(q.tally("assignments_ended_total", q.J, "cause"), "{{cause}}"),
+            unit=style.COUNT,
+            height=9,
+            decimals=0,
+            absent=p.NONE,
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Waiting again",
-            "Leads each hour that went back to a pool, by why.",
-            q.Query(q.per_hour("leads_recycled_total", q.J, "reason"), "{{reason}}"),
-            unit=style.PER_HOUR,
+            "Leads that went back to a pool in each five minutes (more where days are shown), by why.",
+            q.Query(q.counts("leads_recycled_total", q.J, "reason"), "{{reason}}"),
+            height=9,
+            words=("callback_due", "recycled", "supervisor"),
         ),
         p.lines_panel(
             "What reps and dialers reported",
             "Events each minute, by what was made of them. stale: about an assignment that is over; "
             "duplicate: heard before; rejected: wrong, the reply says why. Rejected above 0: look at the "
             "dialer's log.",
-            q.Query(
-                q.per_minute("lead_events_total", q.J, "type, outcome"), "{{type}}: {{outcome}}"
-            ),
+            q.Query(q.per_minute("lead_events_total", q.J, "outcome"), "{{outcome}}"),
             unit=style.PER_MINUTE,
-            width=24,
+            width=12,
+            words=("accepted", "duplicate", "rejected", "stale"),
+            room=1,
+        ),
+        p.bars_panel(
+            "Reports that changed nothing",
+            "In the shown time, by kind of event and why. A dialer that repeats itself, or is late: stale "
+            "and duplicate are harmless. rejected is wrong: the reply, or the dead letter, says what.",
+            q.now(
+                q.tally("lead_events_total", f'{q.J}, outcome!="accepted"', "type, outcome"),
+                "{{type}}: {{outcome}}",
+            ),
+            unit=style.COUNT,
+            width=12,
+            decimals=0,
+            absent=p.NONE,
         ),
     )

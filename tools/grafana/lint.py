@@ -14,7 +14,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.models import units
 
 from distributor.observe.table import TABLE
-from tools.grafana import promql, typed
+from tools.grafana import looks, promql, typed
 from tools.grafana.vocabulary import Series, ours
 
 Json = dict[str, Any]
@@ -25,7 +25,10 @@ SOURCE: Final = "${datasource}"
 _UNITS: Final = frozenset(v for k, v in vars(units).items() if not k.startswith("_"))
 _OWN_UNITS: Final = ("suffix:", "prefix:", "time:", "si:", "count:", "currency:")
 _PROPERTIES: Final = frozenset(
-    {"unit", "color", "thresholds", "noValue", "mappings", "links", "decimals", "min", "max"}
+    {
+        *("unit", "color", "thresholds", "noValue", "mappings", "links", "decimals", "min", "max"),
+        "displayName",
+    }
 )
 _TRANSFORMATIONS: Final = frozenset(
     {"joinByField", "filterFieldsByName", "organize", "merge", "sortBy"}
@@ -186,7 +189,8 @@ def _panel(panel: Json, board: Json, words: Words) -> Iterator[str]:
         yield f"does not fit into {COLUMNS} columns"
     yield from typed.strangers(panel)
     yield from _fields(panel)
-    yield from _queries(panel, board, words)
+    wrong = list(_queries(panel, board, words))
+    yield from wrong or looks.ugly(panel, words)
 
 
 def _fields(panel: Json) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +32,13 @@ TO_REP: Final = (
 )
 """From a series of a rep to the rep's board, in the same time."""
 TO_REP_FROM_CELL: Final = TO_REP.replace("${__field.labels.rep}", "${__value.raw}")
+EVERY: Final = "5m"
+"""The time between two points of what happens a few times an hour."""
+NONE: Final = "none in this time"
+_ROOM: Final = 1.5
+_TALLEST_BAR: Final = 40
+_NARROWEST_COLUMN: Final = 80
+_EMPTY_CELL: Final = "-"
 
 Override = tuple[models.MatcherConfig, list[models.DynamicConfigValue]]
 
@@ -88,6 +96,7 @@ def bars_panel(
     colours: build.ThresholdsConfig = style.PLAIN,
     overrides: Sequence[Override] = (),
     most: float | None = None,
+    decimals: int | None = None,
     absent: str = "no data",
     to_rep: bool = False,
 ) -> Placed:
@@ -97,6 +106,8 @@ def bars_panel(
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .orientation(common.VizOrientation.HORIZONTAL)
         .value_mode(common.BarGaugeValueMode.TEXT)
+        .sizing(common.BarGaugeSizing.MANUAL)
+        .max_viz_height(_TALLEST_BAR)
         .reduce_options(_last())
     )
     panel = _common(panel, title, about, queries, unit, overrides).no_value(absent)
@@ -104,6 +115,8 @@ def bars_panel(
     panel = panel.color_scheme(build.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
     if most is not None:
         panel = panel.max(most)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
     if to_rep:
         panel = panel.data_links([_link("Open the rep's board", TO_REP)])
     return Placed(panel.build(), width, height)
@@ -118,11 +131,19 @@ def lines_panel(
     height: int = 8,
     colours: build.ThresholdsConfig | None = None,
     overrides: Sequence[Override] = (),
+    words: Sequence[str] = (),
     stacked: bool = False,
     most: float | None = None,
-    to_rep: bool = False,
+    room: float | None = None,
+    decimals: int | None = None,
+    every: str = "",
+    bars: bool = False,
+    absent: str = "no data",
 ) -> Placed:
-    """Numbers over time. ``colours``: drawn as lines across the panel. ``stacked``: areas on each other."""
+    """Numbers over time. ``colours``: drawn as lines across the panel. ``words``: what the legend's labels
+    can say, for their colours. ``stacked``: areas on each other. ``room``: the axis goes at least so far;
+    half as far again as the highest line across where it is not said. ``every``: the least time between
+    two points. ``absent``: instead of a graph without series."""
     panel = (
         timeseries.Panel()
         .legend(
@@ -136,23 +157,58 @@ def lines_panel(
             .mode(common.TooltipDisplayMode.MULTI)
             .sort(common.SortOrder.DESCENDING)
         )
-        .line_width(2)
-        .fill_opacity(30 if stacked else 0)
+        .line_width(0 if stacked else 2)  # a line of a series at 0 would lie on the series below
+        .fill_opacity(70 if stacked else 0)
         .show_points(common.VisibilityMode.NEVER)
         .axis_soft_min(0)
     )
-    panel = _common(panel, title, about, queries, unit, overrides)
+    panel = _common(panel, title, about, queries, unit, [*_coloured(queries, words), *overrides])
+    panel = panel.no_value(absent)
     if stacked:
         mode = shared.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
         panel = panel.stacking(mode)
     if colours is not None:
         drawn = shared.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
         panel = panel.thresholds(colours).thresholds_style(drawn)
+        room = room or _ROOM * max(step.value or 0 for step in colours.build().steps)
     if most is not None:
         panel = panel.max(most)
-    if to_rep:
-        panel = panel.data_links([_link("Open the rep's board", TO_REP)])
+    elif room is not None:
+        panel = panel.axis_soft_max(room)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    if bars:
+        panel = panel.draw_style(common.GraphDrawStyle.BARS)
+    if every:
+        panel = panel.interval(every)
     return Placed(panel.build(), width, height)
+
+
+def counts_panel(
+    title: str,
+    about: str,
+    *queries: Query,
+    width: int = 8,
+    height: int = 8,
+    words: Sequence[str] = (),
+) -> Placed:
+    """How many in each five minutes, as bars on each other: for what is too rare for a pace. The queries are
+    ``queries.counts``."""
+    return lines_panel(
+        title,
+        about,
+        *queries,
+        unit=style.COUNT,
+        width=width,
+        height=height,
+        words=words,
+        stacked=True,
+        room=5,
+        decimals=0,
+        every=EVERY,
+        bars=True,
+        absent=NONE,
+    )
 
 
 def heat_panel(
@@ -205,7 +261,7 @@ class Column(NamedTuple):
     mappings: Sequence[models.ValueMap] = ()
     colours: build.ThresholdsConfig | None = None
     to_rep: bool = False
-    absent: str = ""
+    absent: str = _EMPTY_CELL
 
 
 def table_panel(
@@ -222,9 +278,10 @@ def table_panel(
     absent: str = "nothing to show",
 ) -> Placed:
     """These columns in this order and no others. ``join``: the label by which several queries make up one
-    row."""
+    row. ``absent``: instead of rows; an empty cell says its column's own ``absent``."""
     overrides = [_column(column) for column in columns]
-    panel = _common(table.Panel(), title, about, queries, unit, overrides).no_value(absent)
+    panel = table.Panel().min_width(_NARROWEST_COLUMN)
+    panel = _common(panel, title, about, queries, unit, overrides).no_value(absent)
     if join:
         joined = {"byField": join, "mode": "outer"}
         panel.with_transformation(models.DataTransformerConfig("joinByField", options=joined))
@@ -273,6 +330,20 @@ def as_limit(name: str) -> Override:
     ]
 
 
+def _coloured(queries: Sequence[Query], words: Sequence[str]) -> list[Override]:
+    """The colours of the series whose names are known, and of those that end with one of ``words``."""
+    plain = [query.legend for query in queries if query.legend in style.COLOURS]
+    alone = [word for query in queries if _ALONE.fullmatch(query.legend) for word in words]
+    found = [style.colour_of(word) for word in dict.fromkeys([*plain, *alone])]
+    if any(_AT_END.search(query.legend) for query in queries):
+        found += map(style.colour_by_end, words)
+    return found
+
+
+_ALONE: Final = re.compile(r"{{\w+}}")
+_AT_END: Final = re.compile(r": {{\w+}}$")
+
+
 def _override(kind: str, of: str, properties: dict[str, Any]) -> Override:
     found = []
     for key, value in properties.items():
@@ -282,13 +353,11 @@ def _override(kind: str, of: str, properties: dict[str, Any]) -> Override:
 
 
 def _column(column: Column) -> Override:
-    properties: dict[str, Any] = {}
+    properties: dict[str, Any] = {"noValue": column.absent}
     if column.unit:
         properties["unit"] = column.unit
     if column.mappings:
         properties["mappings"] = list(column.mappings)
-    if column.absent:
-        properties["noValue"] = column.absent
     if column.colours is not None:
         properties["thresholds"] = column.colours
         properties["custom__cellOptions"] = {"type": "color-text"}

@@ -66,6 +66,37 @@ def names(expr: str) -> set[str]:
     return found
 
 
+def counts(expr: str, words: Words) -> bool:
+    """Whether a sound ``expr`` is about counters."""
+    return any(words[name].kind == "counter" for name in names(expr) if name in words)
+
+
+def values(expr: str, label: str, words: Words) -> frozenset[str]:
+    """What a label can be in a sound ``expr``, by its first selector that knows; empty where anything."""
+    for found in _selectors(parser.parse(_substituted(expr))):
+        series = words.get(found.name)
+        if series is None or not series.values.get(label):
+            continue
+        matchers = [m for m in found.matchers.matchers if m.name == label]
+        return frozenset(
+            value for value in series.values[label] if all(_lets(m, value) for m in matchers)
+        )
+    return frozenset()
+
+
+def _lets(matcher: Any, value: str) -> bool:
+    """Whether a matcher lets series with this value through."""
+    if matcher.value.startswith("__"):
+        return True
+    operator = str(matcher.op)
+    found = (
+        re.fullmatch(matcher.value, value) is not None
+        if "Re" in operator
+        else matcher.value == value
+    )
+    return found != ("Not" in operator)
+
+
 def _substituted(expr: str) -> str:
     """With durations for Grafana's windows and plain words for its variables."""
     for name in sorted(_WINDOWS, key=len, reverse=True):

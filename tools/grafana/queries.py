@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from distributor.observe.table import PREFIX
@@ -60,14 +61,34 @@ def per_minute(name: str, labels: str = J, by: str = "") -> str:
     return rate(name, labels, by, times=60)
 
 
-def per_hour(name: str, labels: str = J, by: str = "") -> str:
-    """A counter's pace each hour."""
-    return rate(name, labels, by, times=3600)
-
-
 def grown(name: str, labels: str = J, by: str = "", *, over: str = SHOWN) -> str:
     """By how much a counter grew in the shown time."""
     return f"{_sum(by)}(increase({m(name, labels)}[{over}]))"
+
+
+def counts(name: str, labels: str = J, by: str = "") -> str:
+    """How often in each step of the shown time, see ``happened``."""
+    return f"{grown(name, labels, by, over=RATE)} and {happened(name, labels, by)}"
+
+
+def happened(name: str, labels: str = J, by: str = "") -> str:
+    """To be put behind ``and``: what never happened in the shown time stays out of the legend."""
+    return f"{_sum(by)}(increase({m(name, labels)}[{SHOWN}] @ end())) > 0"
+
+
+def tally(name: str, labels: str = J, by: str = "") -> str:
+    """How often in the shown time, the most frequent first, without what never happened."""
+    return f"sort_desc({grown(name, labels, by)} > 0)"
+
+
+def each(
+    name: str, labels: str, label: str, values: Iterable[str], *, instant: bool = False
+) -> tuple[Query, ...]:
+    """A query for each value of a label, where their order says something."""
+    return tuple(
+        Query(f"sum({m(name, labels, **{label: value})})", value, instant=instant)
+        for value in values
+    )
 
 
 def share(part: str, whole: str) -> str:

@@ -7,11 +7,13 @@ from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
 from tools.grafana.board import Board, Row
-from tools.grafana.limits import Limits
+from tools.grafana.limits import Limits, span
 from tools.grafana.panels import Column, Placed
 
 _CHOSEN = f"and on (job, instance, rep) {q.m('rep_throttle_ratio', q.PT)}"
 """Keeps the chosen team's reps, for metrics without the label ``team``."""
+_TALL = 14
+"""Rows of the panels that hold a team of eighteen."""
 
 
 def rep(limits: Limits) -> Board:
@@ -32,10 +34,6 @@ def rep(limits: Limits) -> Board:
 
 
 def _now() -> tuple[Placed, ...]:
-    used = (
-        f"max by (rep) ({q.m('rep_inflight_leads', q.PT)} / "
-        f"clamp_min({q.m('rep_window_leads', q.PT)}, 1))"
-    )
     return (
         p.table_panel(
             "The reps now",
@@ -57,26 +55,15 @@ def _now() -> tuple[Placed, ...]:
                     style.RATIO,
                     colours=style.steps(style.BAD, (0.01, style.WARN), (1, style.GOOD)),
                 ),
-                Column("reason", "Why", mappings=(style.reason_words(),)),
+                Column("reason", "Why", mappings=(style.reason_words(),), absent="full flow"),
                 Column("Value #D", "In hand", style.COUNT),
                 Column("Value #E", "At most", style.COUNT),
                 Column("Value #F", "Usual", style.SECONDS, absent="no contact yet"),
             ),
             join="rep",
-            width=16,
-            height=10,
+            height=_TALL,
             sort="Rep",
             absent="no rep has series: see [metrics] per_rep",
-        ),
-        p.bars_panel(
-            "Leads in hand, of the most allowed",
-            "At 100 % the rep gets nothing new until one is done: enough leads in hand. It is headroom, not "
-            "a fault; at 100 % all day, look whether calls are reported as ended.",
-            q.now(used, "{{rep}}"),
-            unit=style.RATIO,
-            height=10,
-            colours=style.steps(style.GOOD, (1, style.WARN)),
-            most=1,
         ),
     )
 
@@ -95,6 +82,7 @@ def _over_time() -> tuple[Placed, ...]:
                     }
                 ),
             ),
+            height=_TALL,
         ),
         p.timeline_panel(
             "Held back, and why",
@@ -107,11 +95,12 @@ def _over_time() -> tuple[Placed, ...]:
             mappings=(
                 style.words(
                     {
-                        str(code): (style.REASON_WORDS[reason], _REASON_COLOURS.get(reason))
+                        str(code): (style.REASON_WORDS[reason], style.REASON_COLOURS[reason])
                         for code, reason in enumerate(THROTTLE_REASONS, 1)
                     }
                 ),
             ),
+            height=_TALL,
         ),
         p.lines_panel(
             "Flow",
@@ -125,17 +114,6 @@ def _over_time() -> tuple[Placed, ...]:
     )
 
 
-_REASON_COLOURS = {
-    "slow_contact": style.BAD,
-    "full_pipeline": style.SKY,
-    "status_overdue": style.PINK,
-    "paused": style.WARN,
-    "manual": style.TEAL,
-    "warm_up": style.GOOD,
-    "held_back": style.QUIET,
-}
-
-
 def _coded(name: str, label: str, values: tuple[str, ...], only: str) -> str:
     """A series for each rep whose value says which of ``values`` holds, counted from 1."""
     parts = [f"{q.m(name, q.P, **{label: value})} * {code}" for code, value in enumerate(values, 1)]
@@ -143,8 +121,43 @@ def _coded(name: str, label: str, values: tuple[str, ...], only: str) -> str:
 
 
 def _work(limits: Limits) -> tuple[Placed, ...]:
-    on_time = q.grown("rep_contacts_total", f'{q.P}, on_time="true"', "rep")
+    on_time = q.share(_grown("rep_contacts_total", on_time="true"), _grown("rep_contacts_total"))
+    used = (
+        f"max by (rep) ({q.m('rep_inflight_leads', q.PT)} / "
+        f"clamp_min({q.m('rep_window_leads', q.PT)}, 1))"
+    )
     return (
+        p.bars_panel(
+            "Share on time",
+            "Of the rep's contacts in the shown time, those tried within "
+            f"{span(limits.contact)} of the assignment. How long the lead waited before is not the rep's "
+            "doing and not in it.",
+            q.now(f"sort({on_time})", "{{rep}}"),
+            unit=style.RATIO,
+            height=_TALL,
+            colours=style.at_least(limits.target, limits.target / 2),
+            most=1,
+            absent="no contacts yet",
+        ),
+        p.bars_panel(
+            "Leads given",
+            "Leads assigned to the rep in the shown time: the pace. A rep with full flow and few leads is "
+            "not ready often, or others come first.",
+            q.now(f"sort_desc({_grown('rep_assignments_total')})", "{{rep}}"),
+            unit=style.COUNT,
+            height=_TALL,
+            decimals=0,
+            absent="no leads yet",
+        ),
+        p.bars_panel(
+            "Leads in hand, of the most allowed",
+            "At 100 % the rep gets nothing new until one is done: enough leads in hand. It is headroom, not "
+            "a fault; at 100 % all day, look whether calls are reported as ended.",
+            q.now(f"sort_desc({used})", "{{rep}}"),
+            unit=style.RATIO,
+            height=_TALL,
+            most=1,
+        ),
         p.lines_panel(
             "Usual time to contact",
             "From assignment to contact, smoothed over the rep's last contacts: what the throttle judges by. "
@@ -154,46 +167,30 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
                 "{{rep}}",
             ),
             q.Query(q.limit(), "limit"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            width=12,
+            decimals=0,
             overrides=(p.as_limit("limit"),),
         ),
-        p.lines_panel(
-            "Pace",
-            "Leads assigned to the rep each hour. A rep with full flow and little pace is not ready often, "
-            "or others come first.",
-            q.Query(_of_team(q.RATE, "rep_assignments_total", q.P) + " * 3600", "{{rep}}"),
-            unit=style.PER_HOUR,
-        ),
-        p.lines_panel(
+        p.counts_panel(
             "Contacts, on time and late",
-            "Of the chosen reps together, each hour. Late contacts are worth having: a late call beats none.",
-            q.Query(q.per_hour("rep_contacts_total", f'{q.P}, on_time="true"'), "on time"),
-            q.Query(q.per_hour("rep_contacts_total", f'{q.P}, on_time="false"'), "late"),
-            unit=style.PER_HOUR,
-            stacked=True,
-            overrides=(
-                style.colour_by_name("on time", style.GOOD),
-                style.colour_by_name("late", style.WARN),
-            ),
-        ),
-        p.bars_panel(
-            "Share on time",
-            "Of the rep's contacts in the shown time, those within the standard from the lead's arrival. A "
-            "lead that had waited long before it came to the rep counts too: compare with the usual time.",
-            q.now(
-                f"sort({q.share(on_time, q.grown('rep_contacts_total', q.P, 'rep'))})", "{{rep}}"
-            ),
-            unit=style.RATIO,
-            width=24,
-            colours=style.at_least(limits.target, limits.target / 2),
-            most=1,
-            absent="no contacts yet",
+            "Of the chosen reps together, in each five minutes (more where days are shown), by the time from "
+            "assignment to first attempt. Late contacts are worth having: a late call beats none.",
+            q.Query(_contacts("true"), "on time"),
+            q.Query(_contacts("false"), "late"),
+            width=12,
         ),
     )
 
 
-def _of_team(window: str, name: str, labels: str) -> str:
-    return f"sum by (rep) (rate({q.m(name, labels)}[{window}]) {_CHOSEN})"
+def _grown(name: str, **equal: str) -> str:
+    """By how much a counter of each chosen rep grew in the shown time."""
+    return f"sum by (rep) (increase({q.m(name, q.P, **equal)}[{q.SHOWN}]) {_CHOSEN})"
+
+
+def _contacts(on_time: str) -> str:
+    of = q.m("rep_contacts_total", q.P, on_time=on_time)
+    return f"sum(increase({of}[{q.RATE}]) {_CHOSEN})"
 
 
 def _team() -> tuple[Placed, ...]:
@@ -201,10 +198,11 @@ def _team() -> tuple[Placed, ...]:
         p.lines_panel(
             "Reps by state",
             "Where the reps of the chosen teams were. Many away at the same hour: plan the breaks.",
-            q.Query(f"sum by (state) ({q.m('reps', q.T)})", "{{state}}"),
+            *q.each("reps", q.T, "state", style.STATE_COLOURS),
             unit=style.COUNT,
             stacked=True,
-            overrides=tuple(style.colour_by_name(*pair) for pair in style.STATE_COLOURS.items()),
+            room=10,
+            decimals=0,
         ),
         p.lines_panel(
             "Response of the team",
@@ -212,7 +210,8 @@ def _team() -> tuple[Placed, ...]:
             "on time is what counts.",
             q.Query(q.quantile(0.9, "rep_response_seconds", q.T, "team"), "{{team}}"),
             q.Query(q.limit(), "limit"),
-            unit=style.SECONDS,
+            unit=style.SHORT_SECONDS,
+            decimals=0,
             overrides=(p.as_limit("limit"),),
         ),
         p.stat_panel(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from distributor.domain.decisions import HoldKind
 from distributor.observe import burn
 from distributor.observe.rules import recorded
 from tools.grafana import panels as p
@@ -13,6 +16,7 @@ from tools.grafana.panels import Column, Placed
 
 _ALL_LEADS = f"{q.S}, {q.STANDARD}"
 _MISSED = f'{_ALL_LEADS}, result="missed"'
+_KINDS = get_args(HoldKind)
 
 
 def sla(limits: Limits) -> Board:
@@ -109,37 +113,35 @@ def _burn_panel(row: burn.Row) -> Placed:
             for window in (row.long, row.short)
         ),
         unit=style.TIMES,
+        overrides=(
+            p.of_query("A", color=style.fixed(style.GOOD)),
+            p.of_query("B", color=style.fixed(style.SKY)),
+        ),
         colours=style.steps("transparent", (round(row.factor, 2), style.BAD)),
     )
 
 
 def _missed(limits: Limits) -> tuple[Placed, ...]:
     return (
-        p.lines_panel(
+        p.counts_panel(
             "Verdicts",
-            f"Leads each hour whose verdict fell: met within {span(limits.contact)}, or missed. Every lead "
-            "gets one, at its contact or at the limit.",
-            q.Query(q.per_hour("standard_events_total", _ALL_LEADS, "result"), "{{result}}"),
-            unit=style.PER_HOUR,
-            stacked=True,
-            overrides=(
-                style.colour_by_name("met", style.GOOD),
-                style.colour_by_name("missed", style.BAD),
-            ),
+            "Leads whose verdict fell in each five minutes (more where days are shown): met within "
+            f"{span(limits.contact)}, or missed. Every lead gets one, at its contact or at the limit.",
+            q.Query(q.counts("standard_events_total", _ALL_LEADS, "result"), "{{result}}"),
+            words=("met", "missed"),
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Missed by pool",
-            "Leads each hour that nobody reached within the limit. One pool above the others: it has too "
-            "few reps for its leads.",
-            q.Query(q.per_hour("standard_events_total", _MISSED, "queue"), "{{queue}}"),
-            unit=style.PER_HOUR,
+            "Leads that nobody reached within the limit, in each five minutes (more where days are shown). "
+            "One pool above the others: it has too few reps for its leads.",
+            q.Query(q.counts("standard_events_total", _MISSED, "queue"), "{{queue}}"),
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Stages reached",
-            "Leads each hour that reached a stage of an SLA. missed: the limit passed without a contact.",
-            q.Query(q.per_hour("sla_stage_total", q.J, "sla, stage"), "{{sla}}: {{stage}}"),
-            unit=style.PER_HOUR,
-            stacked=True,
+            "Leads that reached a stage of an SLA, in each five minutes (more where days are shown). missed: "
+            "the limit passed without a contact.",
+            q.Query(q.counts("sla_stage_total", q.J, "sla, stage"), "{{sla}}: {{stage}}"),
+            words=("missed",),
         ),
     )
 
@@ -160,36 +162,46 @@ def _exceptions(limits: Limits) -> tuple[Placed, ...]:
             "How long the oldest open case of each kind has waited for a human. From "
             f"{span(limits.exception)} on an alert fires. Decide: POST /v1/leads/{{lead_key}}/assign, "
             "recycle or close.",
-            q.Query(f"max by (kind) ({q.m('exceptions_oldest_age_seconds')})", "{{kind}}"),
-            unit=style.SECONDS,
-            colours=style.steps("transparent", (limits.exception, style.BAD)),
+            q.Query(f"max by (kind) ({q.m('exceptions_oldest_age_seconds')}) / 60", "{{kind}}"),
+            unit=style.MINUTES,
+            width=11,
+            decimals=0,
+            words=_KINDS,
+            colours=style.steps("transparent", (limits.exception / 60, style.BAD)),
         ),
         p.stat_panel(
             "Time to a decision",
             "Nine in ten cases that left the desk in the shown time were decided within this.",
             q.now(q.quantile_shown(0.9, "exception_decision_seconds")),
             unit=style.SECONDS,
-            width=8,
+            width=5,
             height=8,
             colours=style.at_most(limits.exception / 2, limits.exception),
-            absent="no decision yet",
+            absent="none yet",
         ),
         p.lines_panel(
             "Cases opened and decided",
-            "Each hour, by what became of them. Opened above the rest for long: the desk does not keep up.",
-            q.Query(q.per_hour("exceptions_total", q.J, "result"), "{{result}}"),
-            unit=style.PER_HOUR,
+            "In each five minutes (more where days are shown), by what became of them. Opened above the "
+            "rest for long: the desk does not keep up.",
+            q.Query(q.counts("exceptions_total", q.J, "result"), "{{result}}"),
+            unit=style.COUNT,
             width=12,
+            words=("opened", "assigned", "recycled", "closed"),
+            room=5,
+            decimals=0,
+            every=p.EVERY,
+            absent=p.NONE,
         ),
-        p.lines_panel(
+        p.bars_panel(
             "Supervisors' actions",
-            "Pauses, overrides, and decisions about leads each hour, done or refused. They are the marks "
-            "across all boards too.",
-            q.Query(
-                q.per_hour("operator_actions_total", q.J, "action, result"),
-                "{{action}}: {{result}}",
+            "Pauses, overrides, and decisions about leads in the shown time, done or refused. When they "
+            "were: the marks across all boards.",
+            q.now(
+                q.tally("operator_actions_total", q.J, "action, result"), "{{action}}: {{result}}"
             ),
-            unit=style.PER_HOUR,
+            unit=style.COUNT,
             width=12,
+            decimals=0,
+            absent=p.NONE,
         ),
     )

@@ -14,26 +14,105 @@ BAD: Final = "#D55E00"
 SKY: Final = "#56B4E9"
 TEAL: Final = "#009E73"
 PINK: Final = "#CC79A7"
+YELLOW: Final = "#F0E442"
 QUIET: Final = "#999999"
 
 STATE_COLOURS: Final = {
     "ready": SKY,
     "busy": GOOD,
     "wrap_up": TEAL,
-    "away": PINK,
     "paused": WARN,
+    "away": PINK,
     "offline": QUIET,
 }
-"""Reps' states, always together with the word."""
+"""Reps' states in the order of their use, always together with the word."""
+
+REASON_COLOURS: Final = {
+    "slow_contact": BAD,
+    "full_pipeline": SKY,
+    "status_overdue": PINK,
+    "paused": WARN,
+    "manual": TEAL,
+    "warm_up": GOOD,
+    "held_back": QUIET,
+}
+"""Why a rep is held back."""
+
+COLOURS: Final = {
+    # vendors' leads, reps' and dialers' events
+    "accepted": GOOD,
+    "duplicate": QUIET,
+    "rejected": BAD,
+    "error": WARN,
+    "stale": PINK,
+    "received": GOOD,
+    "dead letters": WARN,
+    "refused": BAD,
+    "http": GOOD,
+    "mqtt": SKY,
+    # leads by state, what is decided about them, what becomes of them
+    "waiting": WARN,
+    "assigned": SKY,
+    "working": GOOD,
+    "parked": QUIET,
+    "exception": BAD,
+    "no_owner": BAD,
+    "deferred": QUIET,
+    "expired": WARN,
+    "contacted": TEAL,
+    "qualified": SKY,
+    "converted": GOOD,
+    "lost": QUIET,
+    "callback_due": GOOD,
+    "recycled": TEAL,
+    "supervisor": WARN,
+    # the standard
+    "met": GOOD,
+    "missed": BAD,
+    "on time": GOOD,
+    "late": WARN,
+    # the exception desk
+    "opened": WARN,
+    "closed": QUIET,
+    "all_refused": BAD,
+    "delivery_failed": PINK,
+    "no_pool": QUIET,
+    "waiting_limit": WARN,
+    "working_limit": SKY,
+    # deliveries and the broker's link
+    "ok": GOOD,
+    "retry": WARN,
+    "dead": BAD,
+    "in_doubt": PINK,
+    "unheard_assignments": BAD,
+    "refused_publishes": WARN,
+    "failed_attempts": PINK,
+    "lost_publishes": TEAL,
+    "lost_sessions": SKY,
+    "stale_acks": QUIET,
+    "handler_errors": YELLOW,
+    # two lines of one histogram, or two ways of looking at one thing
+    "half": SKY,
+    "nine in ten": GOOD,
+    "99 of 100": GOOD,
+    "waiting for a rep": WARN,
+    "response of the rep": GOOD,
+    **STATE_COLOURS,
+    **REASON_COLOURS,
+}
+"""A word has one colour on all boards: a series that is named by it, or whose name ends with it after a
+colon."""
 
 RATIO: Final = units.PercentUnit
 SECONDS: Final = units.Seconds
+SHORT_SECONDS: Final = "suffix: s"
+"""For axes that end at a few minutes: 100 s, not 1.67 mins."""
+MINUTES: Final = "suffix: min"
 BYTES: Final = units.BytesIEC
 COUNT: Final = units.Short
 LEADS: Final = "suffix: leads"
 REPS: Final = "suffix: reps"
 PER_MINUTE: Final = "suffix: /min"
-PER_HOUR: Final = "suffix: /h"
 TIMES: Final = "suffix: x"
 
 Step = tuple[float, str]
@@ -101,3 +180,23 @@ def colour_by_name(name: str, colour: str) -> tuple[models.MatcherConfig, list[A
         models.MatcherConfig(id_val="byName", options=name),
         [models.DynamicConfigValue(id_val="color", value=fixed(colour))],
     )
+
+
+def colour_by_end(word: str) -> tuple[models.MatcherConfig, list[Any]]:
+    """An override that gives the series whose names end with ``: word`` the colour of the word."""
+    return (
+        models.MatcherConfig(id_val="byRegexp", options=f"/: {word}$/"),
+        [models.DynamicConfigValue(id_val="color", value=fixed(COLOURS[word]))],
+    )
+
+
+def colour_of(word: str) -> tuple[models.MatcherConfig, list[Any]]:
+    """An override that gives the series ``word`` its colour."""
+    return colour_by_name(word, COLOURS[word])
+
+
+def reason(code: str) -> tuple[models.MatcherConfig, list[Any]]:
+    """An override that gives the series of a reason its colour, and shows the words of the floor."""
+    matcher, properties = colour_of(code)
+    text = models.DynamicConfigValue(id_val="displayName", value=REASON_WORDS[code])
+    return matcher, [*properties, text]

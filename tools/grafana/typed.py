@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 import types
 import typing
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from grafana_foundation_sdk.cog import plugins, runtime
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -41,10 +42,15 @@ def custom_key_known(panel_type: str, key: str) -> bool:
     config = runtime.panelcfg_config(panel_type)
     if config is None or config.field_config_from_json_hook is None:
         return False
-    fields = typing.get_type_hints(getattr(config.field_config_from_json_hook, "__self__", object))
+    fields = _hints(getattr(config.field_config_from_json_hook, "__self__", object))
     return any(_camel(name) == key for name in fields)
 
 
+_hints: Final[Callable[[Any], dict[str, Any]]] = functools.cache(typing.get_type_hints)
+"""The types of a class's fields: slow to find out, and asked for thousands of times."""
+
+
+@functools.cache
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.title() for part in rest)
@@ -81,7 +87,7 @@ def _misfits(value: Any, hint: Any, path: str) -> Iterator[str]:
         for index, item in enumerate(value):
             yield from _misfits(item, inner, f"{path}{index}.")
     elif hasattr(value, "to_json") and not isinstance(value, enum.Enum):
-        for name, inner in typing.get_type_hints(type(value)).items():
+        for name, inner in _hints(type(value)).items():
             if name in vars(value):
                 yield from _misfits(getattr(value, name), inner, f"{path}{_camel(name)}.")
 

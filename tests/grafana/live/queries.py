@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +23,23 @@ SETS = {"and", "or", "unless"}
 _VARIABLE = re.compile(r"\$(?:\{\w+(?::\w+)?\}|\w+)")
 _LEGEND = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _VALUES = re.compile(r"label_values\((?:(.*),\s*)?(\w+)\)", re.DOTALL)
+_HAPPENED = re.compile(r" and [^@]* @ end\(\)\)\) > 0$")
 _OFFSET = re.compile(r"\boffset -?\w+")
 
 
+def unfiltered(expression: str) -> str:
+    """Without the end that leaves out what never happened in the shown time."""
+    return _HAPPENED.sub("", expression)
+
+
 class Query(NamedTuple):
-    """An expression, where it stands, and the labels that every series of its result must have."""
+    """An expression, where it stands, and the labels that every series of its result must have.
+    ``words``: what its panel shows for a value."""
 
     where: str
     expression: str
     labels: tuple[str, ...] = ()
+    words: Mapping[str, str] = {}
 
 
 def filled(text: str) -> str:
@@ -62,7 +70,17 @@ def of_board(path: Path) -> Iterator[Query]:
         for target in panel.get("targets") or []:
             where = f"{path.stem}: {panel['title']} ({target.get('refId')})"
             legend = tuple(_LEGEND.findall(target.get("legendFormat") or ""))
-            yield Query(where, filled(target["expr"]), legend)
+            yield Query(where, filled(target["expr"]), legend, _words(panel))
+
+
+def _words(panel: dict[str, Any]) -> dict[str, str]:
+    mappings = panel.get("fieldConfig", {}).get("defaults", {}).get("mappings") or []
+    return {
+        value: result["text"]
+        for mapping in mappings
+        if mapping["type"] == "value"
+        for value, result in mapping["options"].items()
+    }
 
 
 def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

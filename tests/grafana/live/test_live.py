@@ -11,11 +11,20 @@ from typing import Any
 import pytest
 
 from bench.states import StatesFloor
-from bench.states_story import play
+from bench.states_story import PAUSED, STOPPED, play
 from distributor.demo.eyes import Labels
 from distributor.demo.prometheus import BadQuery
 from distributor.observe.table import PREFIX, TABLE
-from tests.grafana.live.queries import BOARDS, DASHBOARDS, RULES, Query, of_board, of_rules, watched
+from tests.grafana.live.queries import (
+    BOARDS,
+    DASHBOARDS,
+    RULES,
+    Query,
+    of_board,
+    of_rules,
+    unfiltered,
+    watched,
+)
 from tests.real import need_program
 
 ALWAYS_ZERO = {
@@ -48,6 +57,25 @@ CLOSED = {
 }
 """Labels of which every value must occur; ``kind`` besides, where cases are counted."""
 
+NOTHING = {
+    "intake: Not taken (B)": "it needs ten thousand events at once",
+    "intake: Trouble on the broker's link (A)": "the broker is away before the first scrape alone",
+}
+"""Queries that find nothing to show on this floor, and why: they are asked without their filter."""
+
+TOLD: dict[str, dict[str, str]] = {
+    "rep: State (A)": {PAUSED: "paused", STOPPED: ""},
+    "rep: Held back, and why (A)": {
+        PAUSED: "paused by a supervisor",
+        STOPPED: "set by a supervisor",
+    },
+    **{
+        f"floor: Held back: who, why, for how long ({letter})": {PAUSED: "", STOPPED: ""}
+        for letter in "ABCE"
+    },
+}
+"""Queries that must tell of reps who get nothing at all, and the word that their panel shows ("" any)."""
+
 SILENT = {"Down", "DaemonRestarting", "LeadConservationBroken"}
 """Alerts that this floor must not raise."""
 
@@ -70,6 +98,7 @@ def test_every_state_is_seen_and_every_board_and_rule_finds_it(tmp_path):
             *_unseen_values(floor),
             *_lint(promtool, floor.text),
             *_boards(floor, at),
+            *_stopped(floor, at),
             *_rules(floor, at, rules),
         ]
     assert not complaints, "\n" + "\n".join(complaints)
@@ -142,7 +171,26 @@ def _lint(promtool: str, text: str) -> Iterator[str]:
 def _boards(floor: StatesFloor, at: float) -> Iterator[str]:
     for path in sorted(DASHBOARDS.glob("*.json")):
         for query in of_board(path):
-            yield from _complaint(floor, at, query)
+            asked = query.expression
+            if query.where in NOTHING:
+                asked = unfiltered(asked)
+            yield from _complaint(floor, at, query._replace(expression=asked))
+
+
+def _stopped(floor: StatesFloor, at: float) -> Iterator[str]:
+    """Those who get nothing must not vanish with their 0."""
+    queries = {query.where: query for path in DASHBOARDS.glob("*.json") for query in of_board(path)}
+    for where, reps in TOLD.items():
+        query = queries[where]
+        values = {
+            series["metric"].get("rep", ""): series["value"][1]
+            for series in floor.prometheus.query(query.expression, at)
+        }
+        for rep, word in reps.items():
+            if rep not in values:
+                yield f"{where}: nothing about {rep}\n    {query.expression}"
+            elif word and query.words.get(values[rep]) != word:
+                yield f"{where}: {rep} is {values[rep]}, which is not {word}"
 
 
 def _rules(floor: StatesFloor, at: float, text: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.grafana.live.queries import Query, filled, of_board, watched
+from tests.grafana.live.queries import Query, filled, of_board, unfiltered, watched
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,17 @@ def test_variables_are_filled_in(text, expected):
 )
 def test_what_an_alert_looks_at_is_left_without_its_limits(text, expected):
     assert " ".join(watched(text).split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sum(a) and sum(increase(a[5m] @ end())) > 0", "sum(a)"),
+        ("a and on (rep) b", "a and on (rep) b"),
+    ],
+)
+def test_what_never_happened_can_be_asked_for_too(text, expected):
+    assert unfiltered(text) == expected
 
 
 def test_a_board_is_read_with_its_variables_and_the_panels_of_closed_rows(tmp_path):
