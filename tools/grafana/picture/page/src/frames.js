@@ -1,5 +1,5 @@
 // What Grafana's Prometheus data source makes of an answer: data frames.
-import { FieldType, toDataFrame, rangeUtil } from '@grafana/data';
+import { FieldType, dateTime, rangeUtil, toDataFrame } from '@grafana/data';
 
 const EVERY_SECONDS = 10; // timeInterval of the provisioned data source
 
@@ -13,16 +13,11 @@ export async function ask(base, path, parameters) {
   return body.data;
 }
 
-export function scope(range, width, variables) {
+// The variables of a time and a panel's width; ``least``: the shortest step that it wants.
+export function scope(range, width, variables, least = `${EVERY_SECONDS}s`) {
   const seconds = range.to - range.from;
-  const step = Math.max(
-    rangeUtil.calculateInterval(
-      { from: { valueOf: () => range.from * 1000 }, to: { valueOf: () => range.to * 1000 } },
-      Math.max(100, width),
-      `${EVERY_SECONDS}s`
-    ).intervalMs / 1000,
-    EVERY_SECONDS
-  );
+  const [from, to] = [dateTime(range.from * 1000), dateTime(range.to * 1000)];
+  const step = rangeUtil.calculateInterval({ from, to }, width, least).intervalMs / 1000;
   const words = {
     __rate_interval: `${Math.max(step + EVERY_SECONDS, 4 * EVERY_SECONDS)}s`,
     __interval: `${step}s`,
@@ -44,8 +39,7 @@ function automatic(labels, expr) {
   return name || pairs.length ? `${name}{${pairs.join(', ')}}` : expr;
 }
 
-export async function query(base, panel, range, width, variables) {
-  const { step, fill } = scope(range, width, variables);
+export async function query(base, panel, { step, fill }, range) {
   const tables = panel.targets.filter((t) => t.format === 'table').length;
   const answers = panel.targets.map(async (target) => {
     const expr = fill(target.expr);

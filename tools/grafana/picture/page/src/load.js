@@ -10,15 +10,15 @@ export async function load(base, panel, range, width, variables) {
   complete(panel);
   const [, count, unit] = /^(\d+)([smhd])$/.exec(panel.timeFrom ?? '') ?? [];
   const shown = count ? { from: range.to - count * SECONDS[unit], to: range.to } : range;
-  const step = scope(shown, width, variables).step;
+  const words = scope(shown, width, variables, panel.interval);
   try {
-    const raw = await query(base, panel, shown, width, variables);
+    const raw = await query(base, panel, words, shown);
     const frames = await new Promise((done) =>
       transformDataFrame(panel.transformations ?? [], raw).subscribe(done)
     );
-    return { panel, range: shown, step, frames: configured(frames, panel) };
+    return { panel, range: shown, step: words.step, frames: configured(frames, panel) };
   } catch (error) {
-    return { panel, range: shown, step, frames: [], error: String(error) };
+    return { panel, range: shown, step: words.step, frames: [], error: String(error) };
   }
 }
 
