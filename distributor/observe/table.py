@@ -374,8 +374,18 @@ _MACHINE = (
     _histogram(
         "event_loop_lag_seconds", "", "seconds", "How late the event loop was for a timer.", _LAG
     ),
-    _gauge("build_info", "version python revision", "always 1", "What is running."),
-    _gauge("policy_info", "policy revision", "always 1", "The policy and the settings in force."),
+    _gauge(
+        "build_info",
+        "version python revision",
+        "always 1",
+        "What is running; the revision is unknown in this version.",
+    ),
+    _gauge(
+        "policy_info",
+        "policy revision",
+        "always 1",
+        "The policy in force; revision: the digest of the settings in force.",
+    ),
     _gauge("config_last_reload_successful", "", "0 or 1", "Whether the newest settings were good."),
     _gauge(
         "config_last_reload_success_timestamp_seconds",
