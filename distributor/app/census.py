@@ -35,8 +35,8 @@ class EngineCensus:
     def pools(self) -> Iterable[tuple[str, int, float]]:
         now_ns = self._now_ns()
         for pool in self._state.pools.values():
-            since = pool.waiting_since_ns()
-            yield pool.plan.id, pool.waiting, 0.0 if since is None else (now_ns - since) / 1e9
+            oldest = pool.oldest_clock_ns()
+            yield pool.plan.id, pool.waiting, 0.0 if oldest is None else (now_ns - oldest) / 1e9
 
     def reps(self) -> Iterable[Rep]:
         return [rep for rep in self._state.reps.values() if rep.listed]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from heapq import merge, nlargest
 from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from distributor.core.queues import Queues
@@ -73,8 +72,6 @@ class Pool:
         self.picks = 0
         self._leads = leads
         self._seed = seed
-        self._since: dict[str, int] = {}
-        self._disordered = False
         self._queues = Queues(leads)
         self._verdicts: dict[str, str] = {}
         self._groups: dict[str, dict[str, None]] = {}
@@ -90,10 +87,6 @@ class Pool:
             self.tests[lead.key] = None
             return
         self._queues.add(lead)
-        # Time goes forward, so the first is the longest; a recovered store brings them in another order.
-        newest = next(reversed(self._since.values()), 0)
-        self._disordered = self._disordered or lead.since_ns < newest
-        self._since[lead.key] = lead.since_ns
         self.waiting += 1
 
     def remove(self, lead: Lead) -> None:
@@ -102,7 +95,6 @@ class Pool:
             del self.tests[lead.key]
             return
         self._queues.remove(lead)
-        del self._since[lead.key]
         self.waiting -= 1
 
     def held(self, *, test: bool) -> int:
@@ -116,12 +108,10 @@ class Pool:
     def lead(self, key: str) -> Lead | None:
         return self._leads.get(key)
 
-    def waiting_since_ns(self) -> int | None:
-        """Since when the lead waits that has waited longest; one that came back, since it came back."""
-        if self._disordered:
-            self._since = dict(sorted(self._since.items(), key=itemgetter(1)))
-            self._disordered = False
-        return next(iter(self._since.values()), None)
+    def oldest_clock_ns(self) -> int | None:
+        """The earliest clock of a waiting lead."""
+        heads = [queue[0][0] for queue in self._queues.all() if queue]
+        return min(heads) if heads else None
 
     def best(self, now_ns: int) -> Lead | None:
         """The most valuable waiting lead that a receiving member may take."""

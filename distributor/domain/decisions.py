@@ -197,8 +197,7 @@ class ContactRecorded(
     Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
 ):
     """A conversation began. ``counted``: the evidence sets ``contacted_at`` (first such contact only
-    carries ``speed_seconds`` and ``response_seconds``). ``on_time``: the rep was, from the assignment
-    on; a wait before that is not the rep's. ``blameless``: no evidence about the rep.
+    carries ``speed_seconds`` and ``response_seconds``). ``blameless``: no evidence about the rep.
     """
 
     lead_key: str

@@ -46,6 +46,8 @@ THROTTLE_REASONS = (
 """Verdicts on a passed-over rep that the throttle, or a human's hand on it, is the cause of."""
 
 _DELIVERY_LABELS = {"done": "ok", "retry": "retry", "dead": "dead", "in_doubt": "in_doubt"}
+NO_REVISION = "unknown"
+"""A package knows its version, and not the commit that it was built from; the label is relied on."""
 SET_ASIDE = ("dead", "in_doubt")
 _MAX_VENDORS = 1_000
 _FamilyT = TypeVar("_FamilyT", Counter, Gauge, Histogram)
@@ -65,8 +67,6 @@ class Metrics:
         floor: Floor,
         vendors: Iterable[str],
         per_rep: PerRep = "all",
-        *,
-        revision: str = "unknown",
     ) -> None:
         self.per_rep: PerRep = per_rep
         self.families: dict[str, Counter | Gauge | Histogram] = {
@@ -83,7 +83,7 @@ class Metrics:
         self._response: dict[str, Buckets] = {}
         self._held: dict[str, tuple[str, int]] = {}
         self._handlers = self._make_handlers()
-        self._create_fixed(revision)
+        self._create_fixed()
         self.meet(vendors)
         self.take_floor(floor)
 
@@ -140,7 +140,7 @@ class Metrics:
         self._deliveries = self.counter("outbox_deliveries_total")
         self._delivery = self.histogram("delivery_seconds")
 
-    def _create_fixed(self, revision: str) -> None:
+    def _create_fixed(self) -> None:
         """Series whose labels are known without any settings."""
         self._create("leads_in_state", LEAD_STATES)
         for channel in CHANNELS:
@@ -159,7 +159,8 @@ class Metrics:
         for kind in kinds:
             self.histogram("exception_decision_seconds").create((kind,))
         self._create("operator_actions_total", get_args(SupervisorAction), ("done", "refused"))
-        self.gauge("build_info").set((__version__, platform.python_version(), revision), 1)
+        running = (__version__, platform.python_version(), NO_REVISION)
+        self.gauge("build_info").set(running, 1)
         self.gauge("config_last_reload_successful").set((), 1)
 
     def _create(self, name: str, *values: Iterable[str]) -> None:

@@ -180,8 +180,8 @@ _LEDGER = (
         "queue_oldest_lead_age_seconds",
         "queue",
         "seconds",
-        "How long the lead that waits longest has waited, 0 when none waits. A lead that comes back, "
-        "recycled or from a rep, counts from then on.",
+        "Age of the pool's oldest waiting lead, 0 when none waits: since its arrival, or since its latest release"
+        " (a callback that was due, a recycled lead).",
     ),
     _counter("leads_recycled_total", "reason", "leads", "Leads that wait in a pool again."),
 )
@@ -295,8 +295,8 @@ _REPS = (
         "rep_contacts_total",
         "rep on_time",
         "leads",
-        "The rep's contacts, by whether the first attempt came within the standard's limit after the "
-        "assignment.",
+        "The rep's contacts, by whether they came within the standard's limit: counted from the lead's arrival,"
+        " or from its latest release (a callback that was due, a recycled lead).",
         per_rep=True,
     ),
     _gauge(
@@ -374,8 +374,18 @@ _MACHINE = (
     _histogram(
         "event_loop_lag_seconds", "", "seconds", "How late the event loop was for a timer.", _LAG
     ),
-    _gauge("build_info", "version python revision", "always 1", "What is running."),
-    _gauge("policy_info", "policy revision", "always 1", "The policy and the settings in force."),
+    _gauge(
+        "build_info",
+        "version python revision",
+        "always 1",
+        "What is running; the revision is unknown in this version.",
+    ),
+    _gauge(
+        "policy_info",
+        "policy revision",
+        "always 1",
+        "The policy in force; revision: the digest of the settings in force.",
+    ),
     _gauge("config_last_reload_successful", "", "0 or 1", "Whether the newest settings were good."),
     _gauge(
         "config_last_reload_success_timestamp_seconds",

@@ -48,25 +48,6 @@ def test_a_lead_waits_while_nobody_is_ready_and_goes_to_the_first_who_is() -> No
     assert scene.look(key).rep == "ben"
 
 
-def test_a_rep_is_on_time_by_the_assignment_whatever_the_lead_went_through_before() -> None:
-    scene = Scene(recycle_seconds=600)
-    key = scene.lead("1")
-    scene.at(300)
-    scene.ready("ana")
-    scene.at(310)
-    first = only(scene.report("contacted", key), ContactRecorded)
-    assert (first.speed_seconds, first.response_seconds, first.on_time) == (310.0, 10.0, True)
-    scene.report("status", key, status="not_ready")
-    scene.at(1000)
-    assert scene.look(key).state == "assigned"
-    scene.at(1000 + 61)
-    second = only(scene.report("contacted", key), ContactRecorded)
-    assert second.response_seconds is not None and second.response_seconds > 60
-    assert not second.on_time
-    rep = scene.engine.state.reps["ana"]
-    assert (rep.contacts, rep.contacts_on_time) == (2, 1)
-
-
 def test_one_open_lead_at_a_time_by_default() -> None:
     scene = Scene(["ana"])
     scene.ready("ana")
@@ -225,6 +206,38 @@ def test_a_callback_is_parked_and_comes_back_to_its_rep() -> None:
     assert (scene.look(key).state, scene.look(key).rep) == ("parked", rep)
     scene.at(601)
     assert (scene.look(key).state, scene.look(key).rep) == ("assigned", rep)
+
+
+def test_a_callback_that_is_due_is_as_urgent_as_a_lead_that_has_just_come() -> None:
+    """Not as old as its first arrival: that would put it behind every other, and call its rep late."""
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("contacted", key, at_ns=BEGIN + 5 * SECOND)
+    scene.report("status", key, status="callback", callback_ns=BEGIN + 600 * SECOND)
+    scene.ready("ana", state="away")
+    scene.at(640)
+    pool = scene.engine.state.pools["default"]
+    assert (scene.look(key).state, pool.oldest_clock_ns()) == ("waiting", BEGIN + 600 * SECOND)
+    scene.ready("ana")
+    again = scene.decided(Assigned)[-1]
+    assert again.contact_by_ns == BEGIN + 660 * SECOND
+    scene.at(650)
+    contact = only(scene.report("contacted", key), ContactRecorded)
+    assert (contact.speed_seconds, contact.on_time) == (None, True)
+
+
+def test_speed_to_contact_counts_from_the_arrival_however_often_a_lead_is_released() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    for due in (600, 900):
+        scene.report("status", key, status="callback", callback_ns=BEGIN + due * SECOND)
+        scene.at(due + 1)
+    scene.at(930)
+    contact = only(scene.report("contacted", key), ContactRecorded)
+    assert (contact.speed_seconds, contact.on_time) == (930.0, True)
+    assert [count.met for count in scene.decided(StandardCounted)] == [False]
 
 
 def test_a_callback_that_converts_counts_for_the_last_owner() -> None:

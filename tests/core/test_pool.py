@@ -18,35 +18,6 @@ from tests.core.floors import BEGIN, SECOND, Scene
 REPS = ("ana", "ben", "cy", "dee")
 
 
-def test_a_lead_that_comes_back_has_not_waited_since_it_arrived() -> None:
-    scene = Scene(recycle_seconds=600)
-    scene.ready("ana")
-    key = scene.lead("1")
-    scene.report("contacted", key)
-    scene.report("status", key, status="not_ready")
-    scene.ready("ana", state="away")
-    scene.at(601)
-    assert scene.look(key).state == "waiting"
-    (pool,) = scene.engine.state.pools.values()
-    assert pool.waiting_since_ns() == scene.look(key).since_ns == BEGIN + 600 * SECOND
-    scene.at(610)
-    scene.lead("2")
-    assert pool.waiting_since_ns() == BEGIN + 600 * SECOND
-
-
-def test_the_longest_wait_is_known_whatever_the_order_of_recovery() -> None:
-    leads = {
-        key: Lead(key, "acme", key, "default", "waiting", BEGIN, BEGIN, since_ns=BEGIN + since)
-        for key, since in (("a", 30), ("b", 10), ("c", 20))
-    }
-    pool = Pool(PoolPlan(id="default"), FlowPlan(), leads, seed=1)
-    for lead in leads.values():
-        pool.add(lead)
-    assert pool.waiting_since_ns() == BEGIN + 10
-    pool.remove(leads["b"])
-    assert pool.waiting_since_ns() == BEGIN + 20
-
-
 @pytest.mark.parametrize(("policy", "count"), [("lease", 20), ("longest_idle", 70), ("fair", 70)])
 def test_leads_held_for_a_busy_owner_stop_nobody_elses(policy: str, count: int) -> None:
     scene = Scene(policy=policy)
@@ -148,4 +119,4 @@ def test_the_best_lead_and_the_order_are_those_of_a_plain_sort(
     for lead in list(held.values()):
         pool.remove(lead)
     assert pool.waiting == 0
-    assert pool.waiting_since_ns() is None
+    assert pool.oldest_clock_ns() is None

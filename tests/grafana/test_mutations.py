@@ -145,8 +145,8 @@ MISTAKES: dict[str, tuple[str, Change, str]] = {
     ),
     "wrong label brought along": (
         "What is running",
-        expr("group_left (policy)", "group_left (polices)"),
-        "group_left (polices): the other side has no such label",
+        expr("group_left (version,", "group_left (versions,"),
+        "group_left (versions): the other side has no such label",
     ),
     "sides that never meet": (
         "Leads unaccounted for",

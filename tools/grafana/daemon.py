@@ -243,14 +243,14 @@ def _inside() -> tuple[Placed, ...]:
             "What is running",
             "Version, Python, policy and the digest of the settings in force, for each daemon.",
             q.cell(
-                f"{q.m('build_info')} * on (job, instance) group_left (policy) {q.m('policy_info')}"
+                f"{q.m('policy_info')} * on (job, instance) group_left (version, python) {q.m('build_info')}"
             ),
             columns=(
                 Column("instance", "Daemon"),
                 Column("version", "Version"),
                 Column("python", "Python"),
                 Column("policy", "Policy"),
-                Column("revision", "Revision"),
+                Column("revision", "Settings"),
             ),
             width=16,
             height=8,

@@ -63,7 +63,7 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
         p.stat_panel(
             "Longest waiting lead",
             "How long the lead without a rep that waits longest has waited, beside the standard's limit; one "
-            "that comes back for another call counts from then. "
+            "that is released for another call counts from then. "
             f"From {span(limits.unassigned)} on an alert fires. Nobody ready: call people in or resume "
             "those who are paused; reps ready and it still grows: see Intake, Where leads go.",
             q.now(f"max({q.m('queue_oldest_lead_age_seconds', q.S)})", "now"),
@@ -140,8 +140,7 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
         _held_back_table(held),
         p.bars_panel(
             "Slowest ten",
-            "Of the reps with contacts in the shown time, the ten with the smallest share on time: tried "
-            f"within {span(limits.contact)} of the assignment, however long the lead waited before. Few "
+            "Of the reps with contacts in the shown time, the ten with the smallest share on time. Few "
             "contacts make a rough number: look at the rep's board before you speak to somebody.",
             q.now(f"sort(bottomk(10, {_on_time()}))", "{{rep}}"),
             unit=style.RATIO,

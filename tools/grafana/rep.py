@@ -129,9 +129,9 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
     return (
         p.bars_panel(
             "Share on time",
-            "Of the rep's contacts in the shown time, those tried within "
-            f"{span(limits.contact)} of the assignment. How long the lead waited before is not the rep's "
-            "doing and not in it.",
+            "Of the rep's contacts in the shown time, those within "
+            f"{span(limits.contact)} of the lead's arrival, or of its release for another call. A lead that "
+            "had waited long before it came to the rep counts too: compare with the usual time.",
             q.now(f"sort({on_time})", "{{rep}}"),
             unit=style.RATIO,
             height=_TALL,
@@ -174,8 +174,8 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Contacts, on time and late",
-            "Of the chosen reps together, in each five minutes (more where days are shown), by the time from "
-            "assignment to first attempt. Late contacts are worth having: a late call beats none.",
+            "Of the chosen reps together, in each five minutes (more where days are shown). Late contacts "
+            "are worth having: a late call beats none.",
             q.Query(_contacts("true"), "on time"),
             q.Query(_contacts("false"), "late"),
             width=12,

@@ -71,7 +71,7 @@ TOLD: dict[str, dict[str, str]] = {
     },
     **{
         f"floor: Held back: who, why, for how long ({letter})": {PAUSED: "", STOPPED: ""}
-        for letter in "ABCE"
+        for letter in "ABE"
     },
 }
 """Queries that must tell of reps who get nothing at all, and the word that their panel shows ("" any)."""
