@@ -54,7 +54,7 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             q.now(f"1 - {contacted}", "now"),
             q.now(q.target(), "target"),
             unit=style.RATIO,
-            width=6,
+            width=5,
             colours=target,
             last=_RECENT,
             overrides=(p.named("target", color=style.fixed(style.QUIET)),),
@@ -89,13 +89,12 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             "until somebody assigns, recycles or closes them (GET /v1/exceptions). Beside it the age of the "
             f"oldest; from {span(limits.exception)} on an alert fires.",
             q.now(f"sum({q.m('exceptions_open')})", "open"),
-            q.now(f"max({q.m('exceptions_oldest_age_seconds')}) / 60", "oldest"),
+            q.now(f"max({q.m('exceptions_oldest_age_seconds')}) / 60", "oldest, minutes"),
             unit=style.COUNT,
             colours=style.ZERO,
             overrides=(
                 p.named(
-                    "oldest",
-                    unit=style.MINUTES,
+                    "oldest, minutes",
                     decimals=0,
                     thresholds=style.at_most(limits.exception / 120, limits.exception / 60),
                 ),
@@ -108,7 +107,6 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             q.now(f"sum({q.m('reps_available', q.T)})", "ready"),
             q.now(f"sum({q.m('reps_throttled', q.T)})", "held back"),
             unit=style.COUNT,
-            width=3,
             overrides=(p.named("held back", thresholds=style.ZERO),),
         ),
         p.stat_panel(
@@ -210,7 +208,7 @@ def _held_back_table(held: str) -> Placed:
         columns=(
             Column("rep", "Rep", to_rep=True),
             Column("team", "Team"),
-            Column("reason", "Why", mappings=(style.reason_words(),)),
+            Column("reason", "Why", mappings=(style.reason_words(),), least=200),
             Column(
                 "Value #A",
                 "Flow",

@@ -32,11 +32,11 @@ TO_REP: Final = (
 )
 """From a series of a rep to the rep's board, in the same time."""
 TO_REP_FROM_CELL: Final = TO_REP.replace("${__field.labels.rep}", "${__value.raw}")
-EVERY: Final = "5m"
+EVERY: Final = "2m"
 """The time between two points of what happens a few times an hour."""
 NONE: Final = "none in this time"
 _ROOM: Final = 1.5
-_TALLEST_BAR: Final = 40
+_TALLEST_BAR: Final = 60
 _NARROWEST_COLUMN: Final = 80
 _EMPTY_CELL: Final = "-"
 
@@ -192,7 +192,7 @@ def counts_panel(
     height: int = 8,
     words: Sequence[str] = (),
 ) -> Placed:
-    """How many in each five minutes, as bars on each other: for what is too rare for a pace. The queries are
+    """How many in each two minutes, as bars on each other: for what is too rare for a pace. The queries are
     ``queries.counts``."""
     return lines_panel(
         title,
@@ -253,7 +253,8 @@ def timeline_panel(
 
 
 class Column(NamedTuple):
-    """A table's column: the field as Grafana names it, its heading, and how its values are shown."""
+    """A table's column: the field as Grafana names it, its heading, and how its values are shown.
+    ``least``: its width in pixels at least."""
 
     field: str
     heading: str
@@ -262,6 +263,7 @@ class Column(NamedTuple):
     colours: build.ThresholdsConfig | None = None
     to_rep: bool = False
     absent: str = _EMPTY_CELL
+    least: int = _NARROWEST_COLUMN
 
 
 def table_panel(
@@ -354,6 +356,8 @@ def _override(kind: str, of: str, properties: dict[str, Any]) -> Override:
 
 def _column(column: Column) -> Override:
     properties: dict[str, Any] = {"noValue": column.absent}
+    if column.least != _NARROWEST_COLUMN:
+        properties["custom__minWidth"] = column.least
     if column.unit:
         properties["unit"] = column.unit
     if column.mappings:
