@@ -103,7 +103,7 @@ def _both() -> list[Path]:
 
 def _replay(path: Path, time_scale: float, folder: str | None) -> Summary:
     """One replay on a broker of its own; what it shows goes to standard error."""
-    options: dict[str, Any] = {"seconds": None, "rate": None, "reps": None}
+    options: dict[str, Any] = dict.fromkeys(("seconds", "rate", "reps", "prometheus"))
     plan = make_plan(argparse.Namespace(trace=path, time_scale=time_scale, **options))
     with (
         tempfile.TemporaryDirectory(dir=folder) as there,

@@ -1,5 +1,6 @@
 """A real Prometheus beside the demo: it comes, shows the floor, and goes with it."""
 
+import io
 import os
 import signal
 import socket
@@ -147,7 +148,7 @@ def test_it_goes_with_a_demo_that_fails(program, monkeypatch, tmp_path):
         seconds=30.0, rate=None, reps=None, time_scale=20.0, trace=None, prometheus=port
     )
     with pytest.raises(ExceptionGroup):
-        demo.play(demo.make_plan(args), tmp_path, Console(file=(tmp_path / "out").open("w")))
+        demo.play(demo.make_plan(args), tmp_path, Console(file=io.StringIO()))
     assert (tmp_path / "prometheus" / "data").is_dir(), "it did run"
     assert not answers(port)
 

@@ -34,7 +34,6 @@ NEVER = {
     ("exceptions_open", "kind", "no_pool"): "this version takes one pool only",
     ("exceptions_total", "kind", "no_pool"): "this version takes one pool only",
     ("intake_dead_letters_total", "channel", "http"): "HTTP tells the sender instead",
-    ("lead_events_total", "outcome", "duplicate"): "repeats are dropped before they are counted",
     **{
         ("throttle_deferrals_total", "reason", reason): "no verdict on a rep bears this name"
         for reason in ("manual", "slow_contact", "status_overdue", "warm_up")
