@@ -17,7 +17,12 @@ from tests.observe.test_rules import OTHER, ROOT, settings
 from tests.real import need_program
 
 PROMETHEUS = ROOT / "grafana" / "prometheus"
-UNIT_TESTS: dict[str, Any] = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text())
+UNIT_TEST_FILES = ("rules_test.yml", "rules_week_test.yml")
+UNIT_TESTS: list[dict[str, Any]] = [
+    test
+    for name in UNIT_TEST_FILES
+    for test in yaml.safe_load((PROMETHEUS / name).read_text())["tests"]
+]
 
 ALERTMANAGER: dict[str, Any] = yaml.safe_load(
     (ROOT / "grafana" / "alertmanager" / "alertmanager.yml").read_text()
@@ -52,8 +57,9 @@ def test_the_committed_files_are_good() -> None:
 
 
 @pytest.mark.real
-def test_the_unit_tests_of_the_committed_rules_pass() -> None:
-    promtool("test", "rules", PROMETHEUS / "rules_test.yml")
+@pytest.mark.parametrize("name", UNIT_TEST_FILES)
+def test_the_unit_tests_of_the_committed_rules_pass(name: str) -> None:
+    promtool("test", "rules", PROMETHEUS / name)
 
 
 # -- whether they would notice ---------------------------------------------------------------------
@@ -70,7 +76,7 @@ def run_one(folder: Path, test: dict[str, Any], code: int, text: str | None = No
 
 def a_test_of(alert: str) -> dict[str, Any]:
     """A copy of the first unit test that is about the alert."""
-    for test in UNIT_TESTS["tests"]:
+    for test in UNIT_TESTS:
         if alert in {case["alertname"] for case in test.get("alert_rule_test", ())}:
             copy: dict[str, Any] = yaml.safe_load(yaml.safe_dump(test))
             return copy
@@ -117,7 +123,7 @@ def test_a_wrong_rule_is_noticed(tmp_path: Path, alert: str, right: str, wrong: 
 
 def outcomes(alert: str) -> Iterator[tuple[tuple[Any, ...], ...]]:
     """For each moment at which the alert is looked at: severity and window of those that fire."""
-    for test in UNIT_TESTS["tests"]:
+    for test in UNIT_TESTS:
         for case in test.get("alert_rule_test", ()):
             if case["alertname"] == alert:
                 labels = [expected["exp_labels"] for expected in case["exp_alerts"]]
