@@ -128,6 +128,20 @@ def _work(floor: StatesFloor) -> None:
     """Everybody is ready; each lead ends in another way."""
     floor.be("ready", *REPS)
     floor.see("standard_events_total result=met", attempt=lambda: _served(floor, "converted"))
+    floor.see(
+        "leads_recycled_total reason=callback_due",
+        "leads_recycled_total reason=recycled",
+        "leads_in_state state=parked",
+        "leads_in_state state=working",
+        attempt=lambda: _endings(floor),
+        every=4.0,
+    )
+    floor.be("wrap_up", REPS[3])
+    floor.see("rep_contacts_total on_time=false", attempt=lambda: _answer(floor, late=True))
+    floor.see("reps state=wrap_up")
+
+
+def _endings(floor: StatesFloor) -> None:
     endings: tuple[dict[str, Any], ...] = (
         {"status": "qualified"},
         {"status": "working"},
@@ -137,20 +151,12 @@ def _work(floor: StatesFloor) -> None:
         {"status": "lost"},
     )
     for ending in endings:
-        floor.until(lambda: _served(floor, **ending), "a lead to be worked")  # noqa: B023
-    floor.see(
-        "leads_recycled_total reason=callback_due",
-        "leads_recycled_total reason=recycled",
-        "leads_in_state state=parked",
-        "leads_in_state state=working",
-    )
-    floor.be("wrap_up", REPS[3])
-    floor.see("rep_contacts_total on_time=false", attempt=lambda: _answer(floor, late=True))
-    floor.see("reps state=wrap_up")
+        _served(floor, **ending)
 
 
 def _served(floor: StatesFloor, status: str, **more: object) -> bool:
-    """A new lead goes its whole way, where it is with a rep at once."""
+    """A new lead goes its whole way, where it is with a rep at once; whether it did: on a slow machine
+    it may be with another rep before the first event is told."""
     key = floor.lead(score=0.6)
     lead = _with_rep(floor, key)
     if lead is None:
@@ -166,7 +172,7 @@ def _served(floor: StatesFloor, status: str, **more: object) -> bool:
     if status != "working":
         floor.event("call_ended", talk_seconds=30, **own)
     floor.event("status", status=status, **own, **more)
-    return True
+    return bool(floor.ask("GET", f"/v1/leads/{key}")["status"] == status)
 
 
 def _with_rep(floor: StatesFloor, key: str) -> dict[str, Any] | None:
@@ -330,4 +336,4 @@ def _called(floor: StatesFloor) -> bool:
     if lead is None:
         return False
     floor.event("contacted", assignment_id=lead["assignment_id"], rep=lead["rep"])
-    return True
+    return bool(floor.ask("GET", f"/v1/leads/{lead['lead_key']}")["state"] == "working")
