@@ -184,11 +184,10 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
 def _held_back_table(held: str) -> Placed:
     """A row for each rep at work with less than full flow."""
     usual = q.m("rep_speed_to_contact_smoothed_seconds")
-    full_flow = f"timestamp({q.m('rep_throttle_ratio', q.T)} == 1)"
     return p.table_panel(
         "Held back: who, why, for how long",
-        "Reps at work with less than full flow. Flow: 100 % is full, 0 % gets nothing. For: since the rep "
-        "last had full flow (to half a minute), as far as the shown time goes back. Usual: seconds from "
+        "Reps at work with less than full flow. Flow: 100 % is full, 0 % gets nothing. For: how "
+        "long the reason has held. Usual: seconds from "
         "assignment to contact over the last contacts; a rep who is slow gets back by reaching leads "
         "quickly. Paused or set by a supervisor: only a supervisor lifts it. Click the name for the rep's "
         "board; GET /v1/reps has the sentence with the numbers. More: docs/flow-control.md.",
@@ -198,7 +197,7 @@ def _held_back_table(held: str) -> Placed:
             f"({held}))"
         ),
         q.cell(
-            f"max by (rep) ((time() - max_over_time({full_flow}[{q.SHOWN}:30s])) "
+            f"max by (rep) ((time() - {q.m('rep_throttle_since_timestamp_seconds', q.T)}) "
             f"and on (job, instance, rep) ({held}))"
         ),
         q.cell(f"max by (rep) ({usual} and on (job, instance, rep) ({held}))"),
@@ -215,7 +214,7 @@ def _held_back_table(held: str) -> Placed:
                 style.RATIO,
                 colours=style.steps(style.BAD, (0.01, style.WARN), (1, style.GOOD)),
             ),
-            Column("Value #C", "For", style.SECONDS, absent="all this time"),
+            Column("Value #C", "For", style.SECONDS),
             Column("Value #D", "Usual", style.SECONDS, absent="no contact yet"),
             Column("Value #E", "In hand", style.COUNT),
         ),

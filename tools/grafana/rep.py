@@ -37,7 +37,7 @@ def _now() -> tuple[Placed, ...]:
     return (
         p.table_panel(
             "The reps now",
-            "State, flow and why it is less than full, leads in hand and the most that are allowed, and the "
+            "State, flow, why it is less than full and for how long, leads in hand and the most that are allowed, and the "
             "usual time from assignment to contact. Click a name to see that rep alone.",
             q.cell(f"min by (rep, team) ({q.m('rep_throttle_ratio', q.PT)})"),
             q.cell(f"max by (rep, state) (({q.m('rep_state', q.P)} == 1) {_CHOSEN})"),
@@ -45,6 +45,7 @@ def _now() -> tuple[Placed, ...]:
             q.cell(f"max by (rep) ({q.m('rep_inflight_leads', q.PT)})"),
             q.cell(f"max by (rep) ({q.m('rep_window_leads', q.PT)})"),
             q.cell(f"max by (rep) ({q.m('rep_speed_to_contact_smoothed_seconds', q.P)} {_CHOSEN})"),
+            q.cell(f"max by (rep) (time() - {q.m('rep_throttle_since_timestamp_seconds', q.PT)})"),
             columns=(
                 Column("rep", "Rep", to_rep=True),
                 Column("team", "Team"),
@@ -58,6 +59,7 @@ def _now() -> tuple[Placed, ...]:
                 Column(
                     "reason", "Why", mappings=(style.reason_words(),), absent="full flow", least=200
                 ),
+                Column("Value #G", "For", style.SECONDS),
                 Column("Value #D", "In hand", style.COUNT),
                 Column("Value #E", "At most", style.COUNT),
                 Column("Value #F", "Usual", style.SECONDS, absent="no contact yet"),

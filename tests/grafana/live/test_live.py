@@ -70,7 +70,7 @@ TOLD: dict[str, dict[str, str]] = {
     },
     **{
         f"floor: Held back: who, why, for how long ({letter})": {PAUSED: "", STOPPED: ""}
-        for letter in "ABE"
+        for letter in "ABCE"
     },
 }
 """Queries that must tell of reps who get nothing at all, and the word that their panel shows ("" any)."""
