@@ -102,12 +102,11 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.stat_panel(
             "Reps",
-            "ready: reps who are ready and not paused, and held back: how many of them get less than full "
-            "flow. More than half held back means that the floor is short of people, not that one rep is slow.",
+            "Reps who are ready and not paused, and how many of them get less than full flow. More than half held back means that the floor is short of people, not that one rep is slow.",
             q.now(f"sum({q.m('reps_available', q.T)})", "ready"),
-            q.now(f"sum({q.m('reps_throttled', q.T)})", "held back"),
+            q.now(f"sum({q.m('reps_throttled', q.T)})", "of them held back"),
             unit=style.COUNT,
-            overrides=(p.named("held back", thresholds=style.ZERO),),
+            overrides=(p.named("of them held back", thresholds=style.ZERO),),
         ),
         p.stat_panel(
             "Missed",

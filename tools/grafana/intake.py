@@ -100,19 +100,15 @@ def _vendors() -> tuple[Placed, ...]:
             most=1,
             absent="no leads yet",
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Outcomes",
             "Leads of the chosen vendors that were contacted, qualified, converted or lost in each two "
             "minutes (more where a day is shown), as reps reported (corrections not counted). What a "
             "vendor's leads are worth: choose it at the top.",
             q.Query(q.counts("lead_outcomes_total", q.V, "outcome"), "{{outcome}}"),
-            unit=style.COUNT,
             width=12,
             words=("contacted", "qualified", "converted", "lost"),
-            room=5,
-            decimals=0,
-            every=p.EVERY,
-            absent=p.NONE,
+            apart=True,
         ),
         p.counts_panel(
             "Test leads",
@@ -121,6 +117,7 @@ def _vendors() -> tuple[Placed, ...]:
             q.Query(q.counts("test_leads_received_total", q.V), "received"),
             q.Query(q.counts("test_leads_assigned_total", q.S), "assigned"),
             width=12,
+            apart=True,
         ),
     )
 

@@ -137,13 +137,12 @@ def lines_panel(
     room: float | None = None,
     decimals: int | None = None,
     every: str = "",
-    bars: bool = False,
     absent: str = "no data",
 ) -> Placed:
     """Numbers over time. ``colours``: drawn as lines across the panel. ``words``: what the legend's labels
     can say, for their colours. ``stacked``: areas on each other. ``room``: the axis goes at least so far;
-    half as far again as the highest line across where it is not said. ``every``: the least time between
-    two points. ``absent``: instead of a graph without series."""
+    half as far again as the highest line across where it is not said. ``every``: a point counts what
+    was since the one before, at least so long. ``absent``: instead of a graph without series."""
     panel = (
         timeseries.Panel()
         .legend(
@@ -177,10 +176,10 @@ def lines_panel(
         panel = panel.axis_soft_max(room)
     if decimals is not None:
         panel = panel.decimals(decimals)
-    if bars:
-        panel = panel.draw_style(common.GraphDrawStyle.BARS)
     if every:
-        panel = panel.interval(every)
+        panel = panel.interval(every).line_interpolation(common.LineInterpolation.STEP_BEFORE)
+        if stacked:
+            panel = panel.draw_style(common.GraphDrawStyle.BARS)
     return Placed(panel.build(), width, height)
 
 
@@ -191,9 +190,10 @@ def counts_panel(
     width: int = 8,
     height: int = 8,
     words: Sequence[str] = (),
+    apart: bool = False,
 ) -> Placed:
     """How many in each two minutes, as bars on each other: for what is too rare for a pace. The queries are
-    ``queries.counts``."""
+    ``queries.counts``. ``apart``: as steps, where one series counts again what another has counted."""
     return lines_panel(
         title,
         about,
@@ -202,11 +202,10 @@ def counts_panel(
         width=width,
         height=height,
         words=words,
-        stacked=True,
+        stacked=not apart,
         room=5,
         decimals=0,
         every=EVERY,
-        bars=True,
         absent=NONE,
     )
 

@@ -179,18 +179,14 @@ def _exceptions(limits: Limits) -> tuple[Placed, ...]:
             colours=style.at_most(limits.exception / 2, limits.exception),
             absent="none yet",
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Cases opened and decided",
             "In each two minutes (more where a day is shown), by what became of them. Opened above the "
             "rest for long: the desk does not keep up.",
             q.Query(q.counts("exceptions_total", q.J, "result"), "{{result}}"),
-            unit=style.COUNT,
             width=12,
             words=("opened", "assigned", "recycled", "closed"),
-            room=5,
-            decimals=0,
-            every=p.EVERY,
-            absent=p.NONE,
+            apart=True,
         ),
         p.bars_panel(
             "Supervisors' actions",
