@@ -44,7 +44,7 @@ FLOW: Final = {
     "first_contact_seconds": 60,
     "lease_seconds": 80,
     "waiting_limit_seconds": 280,
-    "working_limit_seconds": 400,
+    "working_limit_seconds": 520,
     "recycle_seconds": 40,
     "pool_limit": POOL_LIMIT,
 }

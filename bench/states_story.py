@@ -78,10 +78,16 @@ def _settings_change(floor: StatesFloor) -> None:
     """A bad file, and a good one in which a rep is no more who has a lead."""
     bad = floor.tables() | {"flow": {"policy": "no-such-policy"}}
     floor.settings(bad, good=False)
-    floor.be("busy", GONE)
-    floor.act(floor.lead(), "assign", rep=GONE, force=True)
-    floor.settings(floor.tables(reps=REPS))
-    floor.see("assignments_ended_total cause=rep_removed")
+
+    def dismiss() -> None:
+        if floor.daemon.get(f"/v1/reps/{GONE}")[0] != 200:
+            floor.settings(floor.tables())
+        floor.be("busy", GONE)
+        floor.act(floor.lead(), "assign", rep=GONE, force=True)
+        floor.settings(floor.tables(reps=REPS))
+
+    # A lease that ends before the settings change asks for another go.
+    floor.see("assignments_ended_total cause=rep_removed", attempt=dismiss, every=5.0)
 
 
 def _reserve(floor: StatesFloor) -> None:
@@ -126,6 +132,20 @@ def _work(floor: StatesFloor) -> None:
     """Everybody is ready; each lead ends in another way."""
     floor.be("ready", *REPS)
     floor.see("standard_events_total result=met", attempt=lambda: _served(floor, "converted"))
+    floor.see(
+        "leads_recycled_total reason=callback_due",
+        "leads_recycled_total reason=recycled",
+        "leads_in_state state=parked",
+        "leads_in_state state=working",
+        attempt=lambda: _endings(floor),
+        every=4.0,
+    )
+    floor.be("wrap_up", REPS[3])
+    floor.see("rep_contacts_total on_time=false", attempt=lambda: _answer(floor, late=True))
+    floor.see("reps state=wrap_up")
+
+
+def _endings(floor: StatesFloor) -> None:
     endings: tuple[dict[str, Any], ...] = (
         {"status": "qualified"},
         {"status": "working"},
@@ -135,23 +155,15 @@ def _work(floor: StatesFloor) -> None:
         {"status": "lost"},
     )
     for ending in endings:
-        floor.until(lambda: _served(floor, **ending), "a lead to be worked")  # noqa: B023
-    floor.see(
-        "leads_recycled_total reason=callback_due",
-        "leads_recycled_total reason=recycled",
-        "leads_in_state state=parked",
-        "leads_in_state state=working",
-    )
-    floor.be("wrap_up", REPS[3])
-    floor.see("rep_contacts_total on_time=false", attempt=lambda: _answer(floor, late=True))
-    floor.see("reps state=wrap_up")
+        _served(floor, **ending)
 
 
 def _served(floor: StatesFloor, status: str, **more: object) -> bool:
-    """A new lead goes its whole way, where it is with a rep at once."""
+    """A new lead goes its whole way, where it is with a rep at once; whether it did: on a slow machine
+    it may be with another rep before the first event is told."""
     key = floor.lead(score=0.6)
-    lead = floor.ask("GET", f"/v1/leads/{key}")
-    if not lead["rep"]:
+    lead = _with_rep(floor, key)
+    if lead is None:
         return False
     own = {"assignment_id": lead["assignment_id"], "rep": lead["rep"]}
     floor.event("accepted", **own)
@@ -164,7 +176,13 @@ def _served(floor: StatesFloor, status: str, **more: object) -> bool:
     if status != "working":
         floor.event("call_ended", talk_seconds=30, **own)
     floor.event("status", status=status, **own, **more)
-    return True
+    return bool(floor.ask("GET", f"/v1/leads/{key}")["status"] == status)
+
+
+def _with_rep(floor: StatesFloor, key: str) -> dict[str, Any] | None:
+    """The lead, where somebody has it; "" is one that a full pool refused."""
+    lead: dict[str, Any] | None = floor.ask("GET", f"/v1/leads/{key}") if key else None
+    return lead if lead is not None and lead["rep"] else None
 
 
 def _answer(floor: StatesFloor, *, but: str = "", late: bool = False) -> None:
@@ -187,13 +205,26 @@ def _utc(seconds: float) -> str:
 def _supervisors(floor: StatesFloor) -> None:
     floor.be("ready", *REPS)
     floor.control("eva", "pause")
-    floor.see("reps state=paused", "rep_throttle_reason_info reason=paused")
-    floor.control("eva", "resume")
     floor.control("cleo", "override", flow=0.5)
-    floor.see("rep_throttle_reason_info reason=manual", "throttle_deferrals_total reason=paused")
+    floor.see(
+        "reps state=paused",
+        "rep_throttle_reason_info reason=paused",
+        "rep_throttle_reason_info reason=manual",
+        "throttle_deferrals_total reason=paused",
+        attempt=lambda: _served(floor, "lost"),
+    )
+    floor.control("eva", "resume")
+    floor.until(lambda: _taken_back(floor), "a lead to be taken from a rep")
+
+
+def _taken_back(floor: StatesFloor) -> bool:
+    """A supervisor takes a new lead from the rep who has it, where one has."""
     key = floor.lead()
+    if _with_rep(floor, key) is None:
+        return False
     floor.act(key, "recycle")
     floor.act(key, "close", status="invalid")
+    return True
 
 
 def _silence(floor: StatesFloor) -> None:
@@ -201,7 +232,12 @@ def _silence(floor: StatesFloor) -> None:
     quiet, others = "dan", [rep for rep in REPS if rep != "dan"]
     floor.be("away", *others)
     floor.be("ready", quiet)
-    floor.see("assignments_ended_total cause=expired", "reps state=away")
+    floor.see(
+        "assignments_ended_total cause=expired",
+        "reps state=away",
+        attempt=lambda: floor.lead(owner=quiet),
+        every=1.0,
+    )
     floor.be("ready", *others)
 
     def ignored() -> None:
@@ -215,10 +251,21 @@ def _silence(floor: StatesFloor) -> None:
         "throttle_deferrals_total reason=full_pipeline",
         attempt=ignored,
     )
-    floor.until(lambda: floor.leads("assigned") or not floor.lead(), "a lead to be with a rep")
-    floor.be("away", *others)
-    floor.see("assignments_ended_total cause=rep_away")
+    _leave(floor, "away", *others)
     floor.be("ready", *others)
+
+
+def _leave(floor: StatesFloor, state: str, *reps: str) -> None:
+    """Reps leave with leads that they have not called."""
+
+    def leave() -> None:
+        if any(lead["rep"] in reps for lead in floor.leads("assigned")):
+            floor.be(state, *reps)
+        else:
+            floor.be("ready", *reps)
+            floor.lead()
+
+    floor.see(f"assignments_ended_total cause=rep_{state}", attempt=leave)
 
 
 def _refusals(floor: StatesFloor) -> None:
@@ -232,9 +279,7 @@ def _refusals(floor: StatesFloor) -> None:
             floor.event("rejected", assignment_id=lead["assignment_id"], rep=lead["rep"])
 
     floor.see("exceptions_open kind=all_refused", "reps state=offline", attempt=refuse)
-    floor.until(lambda: floor.leads("assigned") or not floor.lead(), "a lead to be with ben")
-    floor.be("offline", "ben")
-    floor.see("assignments_ended_total cause=rep_offline")
+    _leave(floor, "offline", "ben")
 
 
 def _dialer_in_trouble(floor: StatesFloor) -> None:
@@ -267,7 +312,7 @@ def _tableau(floor: StatesFloor) -> None:
     floor.event("agent_state", rep="iris", state="busy")
     floor.control(PAUSED, "pause")
     floor.control(STOPPED, "override", flow=0)
-    floor.cloud.stop()
+    floor.cloud.stop()  # and now nobody takes what is given out
     floor.see(f"!intake_connected peer={DIALER}", attempt=floor.lead)
     for _ in range(2):
         floor.lead(score=0.8)
@@ -292,9 +337,8 @@ def _tableau(floor: StatesFloor) -> None:
 
 
 def _called(floor: StatesFloor) -> bool:
-    key = floor.lead()
-    lead = floor.ask("GET", f"/v1/leads/{key}")
-    if not lead["rep"]:
+    lead = _with_rep(floor, floor.lead())
+    if lead is None:
         return False
     floor.event("contacted", assignment_id=lead["assignment_id"], rep=lead["rep"])
-    return True
+    return bool(floor.ask("GET", f"/v1/leads/{lead['lead_key']}")["state"] == "working")

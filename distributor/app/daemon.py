@@ -153,6 +153,7 @@ class Daemon:
             decided=self.metrics.decided,
             late=self.metrics.timer_lateness,
             acked=self.metrics.acked,
+            repeated=self.metrics.repeated,
         )
         self.dispatcher = Dispatcher(
             self.engine,

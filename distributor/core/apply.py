@@ -292,13 +292,17 @@ class Apply:
         self.touched_reps[rep.id] = None
 
     def _rep_controlled(self, decision: d.RepControlled) -> None:
-        rep = self.state.reps[decision.rep]
+        rep, now_ns = self.state.reps[decision.rep], self.state.now_ns
         if decision.action == "pause":
+            if rep.paused_until_ns <= now_ns:  # else the pause that goes on
+                rep.paused_since_ns = now_ns
             rep.paused_until_ns, rep.pause_reason = decision.until_ns, decision.reason
         elif decision.action == "resume":
             rep.paused_until_ns, rep.pause_reason = 0, ""
-            rep.last_freed_ns = self.state.now_ns
+            rep.last_freed_ns = now_ns
         elif decision.action == "override":
+            if rep.override is None:
+                rep.override_since_ns = now_ns
             rep.override, rep.override_reason = decision.flow, decision.reason
             rep.override_until_ns = decision.until_ns
         else:

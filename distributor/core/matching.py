@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from distributor.domain.decisions import Assigned, FlowChanged, LeadDeferred, MemoryRecorded
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.domain.ids import assignment_id
@@ -69,6 +71,9 @@ class Matching:
             flow.because,
         ):
             return
+        if rep.flow.reason == flow.reason:
+            # Other numbers, the same reason: it began when it began (0: nobody noted it).
+            flow = replace(flow, since_ns=rep.flow.since_ns or flow.since_ns)
         self._core.emit(FlowChanged(rep_id, flow, numbers))
         for pool in self._core.state.pools_of[rep_id]:
             pool.place(rep, self._core.state.verdict(rep))

@@ -68,18 +68,22 @@ class Rep(Struct, gc=False):
     override_until_ns: int = 0
     override_reason: str = ""
     flow: Flow = Flow()
+    paused_since_ns: int = 0
+    override_since_ns: int = 0
 
     def flow_in_force(self, now_ns: int) -> Flow:
         """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,
         else what the policy gives."""
         if self.paused_until_ns > now_ns:
             because = f"Paused by a supervisor{_with(self.pause_reason)}."
-            return Flow(0.0, "paused", because, "A supervisor resumes the rep.", self.flow.since_ns)
+            return Flow(
+                0.0, "paused", because, "A supervisor resumes the rep.", self.paused_since_ns
+            )
         if self.override is None or self.flow.reason == "manual":
             return self.flow
         because = f"Set to {self.override:.0%} by a supervisor{_with(self.override_reason)}."
         return Flow(
-            self.override, "manual", because, "The end of the override.", self.flow.since_ns
+            self.override, "manual", because, "The end of the override.", self.override_since_ns
         )
 
     @property

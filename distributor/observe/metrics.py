@@ -414,6 +414,11 @@ class Metrics:
         """From the receipt of a submission to its acknowledgement after the commit."""
         self._ack.observe((channel,), seconds)
 
+    def repeated(self, event_type: str) -> None:
+        """An event came again; nothing of it is on record."""
+        if (event_type, "duplicate") in self._events.cells:  # presence has no series here
+            self._events.cells[event_type, "duplicate"] += 1
+
     def commit(self, stats: CommitStats) -> None:
         """One transaction is on disk."""
         self._commit.observe(stats.seconds)

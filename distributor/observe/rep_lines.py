@@ -20,6 +20,7 @@ _FAMILIES = (
     "rep_window_leads",
     "rep_throttle_ratio",
     "rep_throttle_reason_info",
+    "rep_throttle_since_timestamp_seconds",
     "rep_state",
     "rep_assignments_total",
     "rep_contacts_total",
@@ -182,11 +183,13 @@ def _texts(rep: Rep, shown: str, flow: Flow) -> tuple[str, ...]:
     smoothed = (
         f"{PREFIX}rep_speed_to_contact_smoothed_seconds{alone} {number(rep.response_seconds)}\n"
     )
+    since = f"{PREFIX}rep_throttle_since_timestamp_seconds{both} {number(flow.since_ns / 1e9)}\n"
     return (
         f"{PREFIX}rep_inflight_leads{both} {number(len(rep.open))}\n",
         f"{PREFIX}rep_window_leads{both} {number(rep.window)}\n",
         f"{PREFIX}rep_throttle_ratio{both} {number(flow.value)}\n",
         f"{PREFIX}rep_throttle_reason_info{why} 1.0\n" if flow.value < 1 else "",
+        since if flow.value < 1 and flow.since_ns else "",
         states,
         f"{PREFIX}rep_assignments_total{alone} {number(rep.assignments)}\n",
         contacts,

@@ -289,6 +289,13 @@ _REPS = (
         "Why a rep is held back; only for reps who are.",
         per_rep=True,
     ),
+    _gauge(
+        "rep_throttle_since_timestamp_seconds",
+        "rep team",
+        "unix seconds",
+        "Since when a rep is held back for this reason; only for reps who are.",
+        per_rep=True,
+    ),
     _gauge("rep_state", "rep state", "0 or 1", "1 for the rep's present state.", per_rep=True),
     _counter("rep_assignments_total", "rep", "leads", "Leads assigned to the rep.", per_rep=True),
     _counter(

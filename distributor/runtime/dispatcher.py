@@ -52,7 +52,7 @@ class Hooks(msgspec.Struct):
     ``compose``: decisions -> outgoing messages. ``send``: committed messages. ``settlements``: what
     became of older ones. ``committed``: entries that are on disk now. ``decided``: seconds that one
     event took. ``late``: seconds a tick came after its time. ``acked``: seconds from receipt to
-    durable and answered.
+    durable and answered. ``repeated``: the type of an event that was known already.
     """
 
     now_ns: Callable[[], int]
@@ -63,6 +63,7 @@ class Hooks(msgspec.Struct):
     decided: Callable[[float], None]
     late: Callable[[float], None]
     acked: Callable[[Channel, float], None]
+    repeated: Callable[[str], None]
 
 
 class _Decided:
@@ -282,7 +283,9 @@ class Dispatcher:
     ) -> Decision:
         mark = _mark_of(event)
         if mark is not None and mark in seen:
-            return _answered(event, "duplicate", "this event_id was recorded before")
+            answer = _answered(event, "duplicate", "this event_id was recorded before")
+            self.hooks.repeated(answer.type)
+            return answer
         reason = self._quarantine.reason(event) if self._quarantine is not None else ""
         if reason:
             if submission.letters is None:
@@ -290,13 +293,13 @@ class Dispatcher:
             return self._refuse(event, reason, now_ns, decided)
         if found is not None:
             event = _informed(event, found)
-        answer = self._handle(event, now_ns, decided)[0]
-        refused = isinstance(answer, EventRecorded) and answer.outcome == "rejected"
+        decision = self._handle(event, now_ns, decided)[0]
+        refused = isinstance(decision, EventRecorded) and decision.outcome == "rejected"
         if mark is not None and not refused:
             seen.add(mark)
             # What was refused may be mended and sent again under its id.
             decided.event_ids.add(mark)
-        return answer
+        return decision
 
     def _refuse(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> Decision:
         """Answer that an event that is set aside is refused."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from distributor.domain.decisions import AssignmentEnded, LeadHeld, StandardCounted
+from distributor.domain.decisions import AssignmentEnded, FlowChanged, LeadHeld, StandardCounted
 from distributor.domain.events import DeliveryFailed, FloorChanged, PresenceReported
 from distributor.domain.floor import PoolPlan, RepPlan
 from tests.core.floors import BEGIN, SECOND, Scene, only
@@ -171,6 +171,37 @@ def test_pauses_and_overrides_end_by_time() -> None:
     scene.at(61)
     assert scene.look(key).rep == "ana"
     assert scene.engine.state.reps["ana"].override is None
+
+
+def test_a_reason_began_when_it_began_whatever_its_numbers_say_since() -> None:
+    from distributor.domain.events import SupervisorActed
+
+    scene = Scene(["ana", "ben"], lease_seconds=60)
+    scene.ready("ana", "ben")
+    rep = scene.engine.state.reps["ana"]
+    scene.at(10)
+    scene.do(SupervisorActed("override", "mia", "training", rep="ana", flow=0.5))
+    scene.at(20)
+    scene.do(SupervisorActed("override", "mia", "training", rep="ana", flow=0.0))
+    assert rep.flow_in_force(scene.now_ns).since_ns == BEGIN + 10 * SECOND
+    scene.do(SupervisorActed("pause", "mia", "lunch", rep="ana"))
+    scene.at(30)
+    scene.do(SupervisorActed("pause", "mia", "long lunch", rep="ana"))
+    flow = rep.flow_in_force(scene.now_ns)
+    assert (flow.reason, flow.since_ns) == ("paused", BEGIN + 20 * SECOND)
+
+
+def test_a_slow_reps_reason_began_with_the_first_doubt() -> None:
+    scene = Scene(policy="lease", lease_seconds=60)
+    scene.ready("ana", "ben")
+    for number in range(1, 9):
+        scene.lead(str(number))
+        scene.at(number * 90)
+    changes = [change for change in scene.decided(FlowChanged) if change.rep == "ana"]
+    slow = [change.flow for change in changes if change.flow.reason == "slow_contact"]
+    assert len(slow) == len(changes)
+    assert len({flow.because for flow in slow}) > 1
+    assert {flow.since_ns for flow in slow} == {slow[0].since_ns}
 
 
 def test_resume_ends_an_override_and_a_pause_that_ends_by_time_does_not() -> None:

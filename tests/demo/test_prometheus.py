@@ -1,5 +1,6 @@
 """A real Prometheus beside the demo: it comes, shows the floor, and goes with it."""
 
+import io
 import os
 import signal
 import socket
@@ -11,13 +12,14 @@ import psutil
 import pytest
 from rich.console import Console
 
-from distributor import demo
+from distributor import cli, demo
 from distributor.cli import main
 from distributor.demo import prometheus as module
 from distributor.demo import stage
 from distributor.demo.prometheus import BadQuery, Prometheus
 from distributor.errors import Unavailable
 from tests.brokers import free_port
+from tests.docs.pages import ROOT
 from tests.e2e.floor import until
 from tests.real import need_program
 
@@ -147,7 +149,7 @@ def test_it_goes_with_a_demo_that_fails(program, monkeypatch, tmp_path):
         seconds=30.0, rate=None, reps=None, time_scale=20.0, trace=None, prometheus=port
     )
     with pytest.raises(ExceptionGroup):
-        demo.play(demo.make_plan(args), tmp_path, Console(file=(tmp_path / "out").open("w")))
+        demo.play(demo.make_plan(args), tmp_path, Console(file=io.StringIO()))
     assert (tmp_path / "prometheus" / "data").is_dir(), "it did run"
     assert not answers(port)
 
@@ -177,6 +179,12 @@ def test_a_port_that_is_taken_is_one_line_with_the_remedy(program, monkeypatch, 
     assert "--prometheus " in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_usual_address_is_the_one_that_grafana_is_told():
+    port = cli._parser().parse_args(["demo", "--prometheus"]).prometheus
+    source = ROOT / "grafana/provisioning/datasources/distributor.yml"
+    assert f"url: http://127.0.0.1:{port}\n" in source.read_text()
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "nine"])

@@ -102,7 +102,7 @@ MISTAKES: dict[str, tuple[str, Change, str]] = {
     ),
     "bad unit": (LAG, key("fieldConfig/defaults/unit", "secs"), "'secs' is no unit"),
     "bad unit in an override": (
-        "Cases for a human",
+        "Reps whose state nobody reports",
         key("fieldConfig/overrides/0/properties/0/value", "sec"),
         "'sec' is no unit",
     ),

@@ -35,7 +35,7 @@ def a_busy_floor(metrics: Metrics, floor: Floor) -> FakeCensus:
     census.people = [
         Rep("ana", "north", state="ready", window=3, open={"K1": True}, assignments=7, contacts=4,
             contacts_on_time=3, response_seconds=2.5),
-        Rep("bob", "north", state="ready", flow=Flow(0.5, "slow_contact")),
+        Rep("bob", "north", state="ready", flow=Flow(0.5, "slow_contact", since_ns=NOW_NS)),
     ]  # fmt: skip
     decide(metrics, floor)
     measure(metrics)

@@ -48,12 +48,15 @@ def value(text: bytes, name: str, **labels: str) -> float | None:
     return parsed(text).get((f"distributor_{name}", tuple(sorted(labels.items()))))
 
 
+SINCE_NS = 1_700_000_000_500_000_000
+
+
 def some_reps() -> list[Rep]:
     return [
         Rep("ana", "north", state="ready", window=3, open={"K1": True}, assignments=7, contacts=4,
             contacts_on_time=3, response_seconds=2.5),
-        Rep("bob", "north", state="ready", flow=Flow(0.5, "slow_contact")),
-        Rep("cid", "south", state="busy", paused_until_ns=2**62),
+        Rep("bob", "north", state="ready", flow=Flow(0.5, "slow_contact", since_ns=SINCE_NS)),
+        Rep("cid", "south", state="busy", paused_until_ns=2**62, paused_since_ns=SINCE_NS + 10**9),
         Rep("dee", "south", state="offline"),
         Rep("eve", "south", state="ready", override=0.25),
     ]  # fmt: skip
@@ -219,6 +222,12 @@ async def test_only_held_back_reps_have_a_reason(metrics: Metrics, census: FakeC
         if name == "distributor_rep_throttle_reason_info"
     }
     assert reasons == {"bob": "slow_contact", "cid": "paused", "eve": "manual"}
+    since = {
+        dict(labels)["rep"]: moment
+        for (name, labels), moment in samples.items()
+        if name == "distributor_rep_throttle_since_timestamp_seconds"
+    }
+    assert since == {"bob": 1_700_000_000.5, "cid": 1_700_000_001.5}
 
 
 @pytest.mark.parametrize(

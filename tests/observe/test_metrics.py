@@ -257,6 +257,15 @@ def test_a_case_that_a_supervisor_gives_to_a_rep_was_assigned(
     assert read("exceptions_total", kind="all_refused", result="recycled") == 0
 
 
+def test_a_repeated_event_is_counted_and_a_repeated_presence_is_not(
+    metrics: Metrics, read: Reader
+) -> None:
+    metrics.repeated("contacted")
+    metrics.repeated("agent_state")
+    assert read("lead_events_total", type="contacted", outcome="duplicate") == 1
+    assert ("agent_state", "duplicate") not in metrics.counter("lead_events_total").cells
+
+
 def test_a_recycled_lead_is_counted_by_reason(metrics: Metrics, read: Reader) -> None:
     metrics.project(entry(d.LeadReleased("K1", "callback_due", T0, 0, "due")), knows(a_lead()))
     assert read("leads_recycled_total", reason="callback_due") == 1

@@ -30,6 +30,7 @@ CONTRACT = {
     "rep_window_leads": ("rep", "team"),
     "rep_throttle_ratio": ("rep", "team"),
     "rep_throttle_reason_info": ("rep", "reason"),
+    "rep_throttle_since_timestamp_seconds": ("rep", "team"),
     "sla_stage_total": ("sla", "stage"),
     "exceptions_open": ("kind",),
     "outbox_messages": ("target",),

@@ -112,6 +112,7 @@ class Loop:
             decided=lambda _: None,
             late=lambda seconds: self.told.append(("late", seconds)),
             acked=lambda channel, _: self.told.append(("acked", channel)),
+            repeated=lambda kind: self.told.append(("repeated", kind)),
         )
         self.dispatcher = Dispatcher(
             self.engine,
@@ -442,6 +443,7 @@ async def test_repeats_of_an_event_id_are_duplicates_within_a_batch_and_across(l
     assert isinstance(again, EventRecorded)
     assert again.outcome == "duplicate"
     assert len(loop.journal.entries) == entries + 2, "a duplicate is not journalled"
+    assert [told for told in loop.told if told[0] == "repeated"] == [("repeated", "attempted")] * 2
 
 
 async def test_presence_events_with_an_id_are_deduplicated_too(loop):

@@ -146,7 +146,7 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Attempts that failed",
-            "Attempts to deliver that failed in each five minutes (more where days are shown). retry: it is "
+            "Attempts to deliver that failed in each two minutes (more where a day is shown). retry: it is "
             "tried again by itself; dead and in_doubt are for a human.",
             q.Query(
                 q.counts("outbox_deliveries_total", f'{q.J}, result!="ok"', "target, result"),
@@ -163,7 +163,7 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Connections made again",
-            "After a loss, in each five minutes (more where days are shown). Again and again: the network "
+            "After a loss, in each two minutes (more where a day is shown). Again and again: the network "
             "or the broker is unwell.",
             q.Query(q.counts("peer_reconnects_total", q.J, "peer"), "{{peer}}"),
         ),

@@ -54,7 +54,7 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             q.now(f"1 - {contacted}", "now"),
             q.now(q.target(), "target"),
             unit=style.RATIO,
-            width=6,
+            width=5,
             colours=target,
             last=_RECENT,
             overrides=(p.named("target", color=style.fixed(style.QUIET)),),
@@ -89,13 +89,12 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             "until somebody assigns, recycles or closes them (GET /v1/exceptions). Beside it the age of the "
             f"oldest; from {span(limits.exception)} on an alert fires.",
             q.now(f"sum({q.m('exceptions_open')})", "open"),
-            q.now(f"max({q.m('exceptions_oldest_age_seconds')}) / 60", "oldest"),
+            q.now(f"max({q.m('exceptions_oldest_age_seconds')}) / 60", "oldest, minutes"),
             unit=style.COUNT,
             colours=style.ZERO,
             overrides=(
                 p.named(
-                    "oldest",
-                    unit=style.MINUTES,
+                    "oldest, minutes",
                     decimals=0,
                     thresholds=style.at_most(limits.exception / 120, limits.exception / 60),
                 ),
@@ -103,13 +102,11 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.stat_panel(
             "Reps",
-            "ready: reps who are ready and not paused, and held back: how many of them get less than full "
-            "flow. More than half held back means that the floor is short of people, not that one rep is slow.",
+            "Reps who are ready and not paused, and how many of them get less than full flow. More than half held back means that the floor is short of people, not that one rep is slow.",
             q.now(f"sum({q.m('reps_available', q.T)})", "ready"),
-            q.now(f"sum({q.m('reps_throttled', q.T)})", "held back"),
+            q.now(f"sum({q.m('reps_throttled', q.T)})", "of them held back"),
             unit=style.COUNT,
-            width=3,
-            overrides=(p.named("held back", thresholds=style.ZERO),),
+            overrides=(p.named("of them held back", thresholds=style.ZERO),),
         ),
         p.stat_panel(
             "Missed",
@@ -186,11 +183,10 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
 def _held_back_table(held: str) -> Placed:
     """A row for each rep at work with less than full flow."""
     usual = q.m("rep_speed_to_contact_smoothed_seconds")
-    full_flow = f"timestamp({q.m('rep_throttle_ratio', q.T)} == 1)"
     return p.table_panel(
         "Held back: who, why, for how long",
-        "Reps at work with less than full flow. Flow: 100 % is full, 0 % gets nothing. For: since the rep "
-        "last had full flow (to half a minute), as far as the shown time goes back. Usual: seconds from "
+        "Reps at work with less than full flow. Flow: 100 % is full, 0 % gets nothing. For: how "
+        "long the reason has held. Usual: seconds from "
         "assignment to contact over the last contacts; a rep who is slow gets back by reaching leads "
         "quickly. Paused or set by a supervisor: only a supervisor lifts it. Click the name for the rep's "
         "board; GET /v1/reps has the sentence with the numbers. More: docs/flow-control.md.",
@@ -200,7 +196,7 @@ def _held_back_table(held: str) -> Placed:
             f"({held}))"
         ),
         q.cell(
-            f"max by (rep) ((time() - max_over_time({full_flow}[{q.SHOWN}:30s])) "
+            f"max by (rep) ((time() - {q.m('rep_throttle_since_timestamp_seconds', q.T)}) "
             f"and on (job, instance, rep) ({held}))"
         ),
         q.cell(f"max by (rep) ({usual} and on (job, instance, rep) ({held}))"),
@@ -210,14 +206,14 @@ def _held_back_table(held: str) -> Placed:
         columns=(
             Column("rep", "Rep", to_rep=True),
             Column("team", "Team"),
-            Column("reason", "Why", mappings=(style.reason_words(),)),
+            Column("reason", "Why", mappings=(style.reason_words(),), least=200),
             Column(
                 "Value #A",
                 "Flow",
                 style.RATIO,
                 colours=style.steps(style.BAD, (0.01, style.WARN), (1, style.GOOD)),
             ),
-            Column("Value #C", "For", style.SECONDS, absent="all this time"),
+            Column("Value #C", "For", style.SECONDS),
             Column("Value #D", "Usual", style.SECONDS, absent="no contact yet"),
             Column("Value #E", "In hand", style.COUNT),
         ),

@@ -100,27 +100,24 @@ def _vendors() -> tuple[Placed, ...]:
             most=1,
             absent="no leads yet",
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Outcomes",
-            "Leads of the chosen vendors that were contacted, qualified, converted or lost in each five "
-            "minutes (more where days are shown), as reps reported (corrections not counted). What a "
+            "Leads of the chosen vendors that were contacted, qualified, converted or lost in each two "
+            "minutes (more where a day is shown), as reps reported (corrections not counted). What a "
             "vendor's leads are worth: choose it at the top.",
             q.Query(q.counts("lead_outcomes_total", q.V, "outcome"), "{{outcome}}"),
-            unit=style.COUNT,
             width=12,
             words=("contacted", "qualified", "converted", "lost"),
-            room=5,
-            decimals=0,
-            every=p.EVERY,
-            absent=p.NONE,
+            apart=True,
         ),
         p.counts_panel(
             "Test leads",
-            "Test leads taken, and assignments of them, in each five minutes (more where days are shown). "
+            "Test leads taken, and assignments of them, in each two minutes (more where a day is shown). "
             "They are in no figure of people's work.",
             q.Query(q.counts("test_leads_received_total", q.V), "received"),
             q.Query(q.counts("test_leads_assigned_total", q.S), "assigned"),
             width=12,
+            apart=True,
         ),
     )
 
@@ -162,7 +159,7 @@ def _door() -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Not taken",
-            "In each five minutes (more where days are shown): dead letters (they mean nothing to us; kept, "
+            "In each two minutes (more where a day is shown): dead letters (they mean nothing to us; kept, "
             "the log says why) and messages refused because the inbox was full or closed (senders try "
             "again). docs/operations.md says how to read them.",
             q.Query(q.counts("intake_dead_letters_total"), "dead letters"),
@@ -171,7 +168,7 @@ def _door() -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Trouble on the broker's link",
-            "In each five minutes (more where days are shown). unheard_assignments: no dialer is subscribed, nobody gets those leads; "
+            "In each two minutes (more where a day is shown). unheard_assignments: no dialer is subscribed, nobody gets those leads; "
             "refused_publishes: the broker forbids a topic, the log says which; failed_attempts, "
             "lost_publishes: the broker is away or comes and goes; lost_sessions: it forgot what was queued "
             "for us; stale_acks: it repeats those messages, harmless; handler_errors: a fault of ours.",
@@ -213,9 +210,16 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
             "expired, taken back without a contact. Many expired: reps let leads lie.",
             q.Query(q.per_minute("assignments_total", q.S, "result"), "{{result}}"),
             unit=style.PER_MINUTE,
-            height=9,
+            width=12,
             words=("assigned", "no_owner", "deferred", "expired"),
             room=1,
+        ),
+        p.counts_panel(
+            "Waiting again",
+            "Leads that went back to a pool in each two minutes (more where a day is shown), by why.",
+            q.Query(q.counts("leads_recycled_total", q.J, "reason"), "{{reason}}"),
+            width=12,
+            words=("callback_due", "recycled", "supervisor"),
         ),
         p.bars_panel(
             "How assignments ended",
@@ -223,27 +227,10 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
             "lead from a rep: what each means is in docs/lead-life.md.",
             q.now(q.tally("assignments_ended_total", q.J, "cause"), "{{cause}}"),
             unit=style.COUNT,
+            width=12,
             height=9,
             decimals=0,
             absent=p.NONE,
-        ),
-        p.counts_panel(
-            "Waiting again",
-            "Leads that went back to a pool in each five minutes (more where days are shown), by why.",
-            q.Query(q.counts("leads_recycled_total", q.J, "reason"), "{{reason}}"),
-            height=9,
-            words=("callback_due", "recycled", "supervisor"),
-        ),
-        p.lines_panel(
-            "What reps and dialers reported",
-            "Events each minute, by what was made of them. stale: about an assignment that is over; "
-            "duplicate: heard before; rejected: wrong, the reply says why. Rejected above 0: look at the "
-            "dialer's log.",
-            q.Query(q.per_minute("lead_events_total", q.J, "outcome"), "{{outcome}}"),
-            unit=style.PER_MINUTE,
-            width=12,
-            words=("accepted", "duplicate", "rejected", "stale"),
-            room=1,
         ),
         p.bars_panel(
             "Reports that changed nothing",
@@ -255,7 +242,19 @@ def _ways(limits: Limits) -> tuple[Placed, ...]:
             ),
             unit=style.COUNT,
             width=12,
+            height=9,
             decimals=0,
             absent=p.NONE,
+        ),
+        p.lines_panel(
+            "What reps and dialers reported",
+            "Events each minute, by what was made of them. stale: about an assignment that is over; "
+            "duplicate: heard before; rejected: wrong, the reply says why. Rejected above 0: look at the "
+            "dialer's log.",
+            q.Query(q.per_minute("lead_events_total", q.J, "outcome"), "{{outcome}}"),
+            unit=style.PER_MINUTE,
+            width=24,
+            words=("accepted", "duplicate", "rejected", "stale"),
+            room=1,
         ),
     )

@@ -32,11 +32,11 @@ TO_REP: Final = (
 )
 """From a series of a rep to the rep's board, in the same time."""
 TO_REP_FROM_CELL: Final = TO_REP.replace("${__field.labels.rep}", "${__value.raw}")
-EVERY: Final = "5m"
+EVERY: Final = "2m"
 """The time between two points of what happens a few times an hour."""
 NONE: Final = "none in this time"
 _ROOM: Final = 1.5
-_TALLEST_BAR: Final = 40
+_TALLEST_BAR: Final = 60
 _NARROWEST_COLUMN: Final = 80
 _EMPTY_CELL: Final = "-"
 
@@ -137,13 +137,12 @@ def lines_panel(
     room: float | None = None,
     decimals: int | None = None,
     every: str = "",
-    bars: bool = False,
     absent: str = "no data",
 ) -> Placed:
     """Numbers over time. ``colours``: drawn as lines across the panel. ``words``: what the legend's labels
     can say, for their colours. ``stacked``: areas on each other. ``room``: the axis goes at least so far;
-    half as far again as the highest line across where it is not said. ``every``: the least time between
-    two points. ``absent``: instead of a graph without series."""
+    half as far again as the highest line across where it is not said. ``every``: a point counts what
+    was since the one before, at least so long. ``absent``: instead of a graph without series."""
     panel = (
         timeseries.Panel()
         .legend(
@@ -177,10 +176,10 @@ def lines_panel(
         panel = panel.axis_soft_max(room)
     if decimals is not None:
         panel = panel.decimals(decimals)
-    if bars:
-        panel = panel.draw_style(common.GraphDrawStyle.BARS)
     if every:
-        panel = panel.interval(every)
+        panel = panel.interval(every).line_interpolation(common.LineInterpolation.STEP_BEFORE)
+        if stacked:
+            panel = panel.draw_style(common.GraphDrawStyle.BARS)
     return Placed(panel.build(), width, height)
 
 
@@ -191,9 +190,10 @@ def counts_panel(
     width: int = 8,
     height: int = 8,
     words: Sequence[str] = (),
+    apart: bool = False,
 ) -> Placed:
-    """How many in each five minutes, as bars on each other: for what is too rare for a pace. The queries are
-    ``queries.counts``."""
+    """How many in each two minutes, as bars on each other: for what is too rare for a pace. The queries are
+    ``queries.counts``. ``apart``: as steps, where one series counts again what another has counted."""
     return lines_panel(
         title,
         about,
@@ -202,11 +202,10 @@ def counts_panel(
         width=width,
         height=height,
         words=words,
-        stacked=True,
+        stacked=not apart,
         room=5,
         decimals=0,
         every=EVERY,
-        bars=True,
         absent=NONE,
     )
 
@@ -253,7 +252,8 @@ def timeline_panel(
 
 
 class Column(NamedTuple):
-    """A table's column: the field as Grafana names it, its heading, and how its values are shown."""
+    """A table's column: the field as Grafana names it, its heading, and how its values are shown.
+    ``least``: its width in pixels at least."""
 
     field: str
     heading: str
@@ -262,6 +262,7 @@ class Column(NamedTuple):
     colours: build.ThresholdsConfig | None = None
     to_rep: bool = False
     absent: str = _EMPTY_CELL
+    least: int = _NARROWEST_COLUMN
 
 
 def table_panel(
@@ -354,6 +355,8 @@ def _override(kind: str, of: str, properties: dict[str, Any]) -> Override:
 
 def _column(column: Column) -> Override:
     properties: dict[str, Any] = {"noValue": column.absent}
+    if column.least != _NARROWEST_COLUMN:
+        properties["custom__minWidth"] = column.least
     if column.unit:
         properties["unit"] = column.unit
     if column.mappings:

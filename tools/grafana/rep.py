@@ -37,7 +37,7 @@ def _now() -> tuple[Placed, ...]:
     return (
         p.table_panel(
             "The reps now",
-            "State, flow and why it is less than full, leads in hand and the most that are allowed, and the "
+            "State, flow, why it is less than full and for how long, leads in hand and the most that are allowed, and the "
             "usual time from assignment to contact. Click a name to see that rep alone.",
             q.cell(f"min by (rep, team) ({q.m('rep_throttle_ratio', q.PT)})"),
             q.cell(f"max by (rep, state) (({q.m('rep_state', q.P)} == 1) {_CHOSEN})"),
@@ -45,6 +45,7 @@ def _now() -> tuple[Placed, ...]:
             q.cell(f"max by (rep) ({q.m('rep_inflight_leads', q.PT)})"),
             q.cell(f"max by (rep) ({q.m('rep_window_leads', q.PT)})"),
             q.cell(f"max by (rep) ({q.m('rep_speed_to_contact_smoothed_seconds', q.P)} {_CHOSEN})"),
+            q.cell(f"max by (rep) (time() - {q.m('rep_throttle_since_timestamp_seconds', q.PT)})"),
             columns=(
                 Column("rep", "Rep", to_rep=True),
                 Column("team", "Team"),
@@ -55,7 +56,10 @@ def _now() -> tuple[Placed, ...]:
                     style.RATIO,
                     colours=style.steps(style.BAD, (0.01, style.WARN), (1, style.GOOD)),
                 ),
-                Column("reason", "Why", mappings=(style.reason_words(),), absent="full flow"),
+                Column(
+                    "reason", "Why", mappings=(style.reason_words(),), absent="full flow", least=200
+                ),
+                Column("Value #G", "For", style.SECONDS),
                 Column("Value #D", "In hand", style.COUNT),
                 Column("Value #E", "At most", style.COUNT),
                 Column("Value #F", "Usual", style.SECONDS, absent="no contact yet"),
@@ -100,12 +104,11 @@ def _over_time() -> tuple[Placed, ...]:
                     }
                 ),
             ),
-            height=_TALL,
         ),
         p.lines_panel(
             "Flow",
             "100 % is full flow, 0 % none. It falls when the rep is slow to reach leads and comes back with "
-            "quick contacts, by itself. More: docs/flow-control.md.",
+            "quick contacts, by itself. Of a few reps: choose them above. More: docs/flow-control.md.",
             q.Query(f"min by (rep) ({q.m('rep_throttle_ratio', q.PT)})", "{{rep}}"),
             unit=style.RATIO,
             width=24,
@@ -161,7 +164,7 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
         p.lines_panel(
             "Usual time to contact",
             "From assignment to contact, smoothed over the rep's last contacts: what the throttle judges by. "
-            "Above the limit for long, the rep gets fewer leads.",
+            "Above the limit for long, the rep gets fewer leads. Of a few reps: choose them above.",
             q.Query(
                 f"max by (rep) ({q.m('rep_speed_to_contact_smoothed_seconds', q.P)} {_CHOSEN})",
                 "{{rep}}",
@@ -174,7 +177,7 @@ def _work(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.counts_panel(
             "Contacts, on time and late",
-            "Of the chosen reps together, in each five minutes (more where days are shown). Late contacts "
+            "Of the chosen reps together, in each two minutes (more where a day is shown). Late contacts "
             "are worth having: a late call beats none.",
             q.Query(_contacts("true"), "on time"),
             q.Query(_contacts("false"), "late"),

@@ -125,20 +125,20 @@ def _missed(limits: Limits) -> tuple[Placed, ...]:
     return (
         p.counts_panel(
             "Verdicts",
-            "Leads whose verdict fell in each five minutes (more where days are shown): met within "
+            "Leads whose verdict fell in each two minutes (more where a day is shown): met within "
             f"{span(limits.contact)}, or missed. Every lead gets one, at its contact or at the limit.",
             q.Query(q.counts("standard_events_total", _ALL_LEADS, "result"), "{{result}}"),
             words=("met", "missed"),
         ),
         p.counts_panel(
             "Missed by pool",
-            "Leads that nobody reached within the limit, in each five minutes (more where days are shown). "
+            "Leads that nobody reached within the limit, in each two minutes (more where a day is shown). "
             "One pool above the others: it has too few reps for its leads.",
             q.Query(q.counts("standard_events_total", _MISSED, "queue"), "{{queue}}"),
         ),
         p.counts_panel(
             "Stages reached",
-            "Leads that reached a stage of an SLA, in each five minutes (more where days are shown). missed: "
+            "Leads that reached a stage of an SLA, in each two minutes (more where a day is shown). missed: "
             "the limit passed without a contact.",
             q.Query(q.counts("sla_stage_total", q.J, "sla, stage"), "{{sla}}: {{stage}}"),
             words=("missed",),
@@ -179,18 +179,14 @@ def _exceptions(limits: Limits) -> tuple[Placed, ...]:
             colours=style.at_most(limits.exception / 2, limits.exception),
             absent="none yet",
         ),
-        p.lines_panel(
+        p.counts_panel(
             "Cases opened and decided",
-            "In each five minutes (more where days are shown), by what became of them. Opened above the "
+            "In each two minutes (more where a day is shown), by what became of them. Opened above the "
             "rest for long: the desk does not keep up.",
             q.Query(q.counts("exceptions_total", q.J, "result"), "{{result}}"),
-            unit=style.COUNT,
             width=12,
             words=("opened", "assigned", "recycled", "closed"),
-            room=5,
-            decimals=0,
-            every=p.EVERY,
-            absent=p.NONE,
+            apart=True,
         ),
         p.bars_panel(
             "Supervisors' actions",

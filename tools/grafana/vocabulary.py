@@ -89,6 +89,7 @@ _BY_HAND: Final[Mapping[str, Values]] = {
     "rep_window_leads": {},
     "rep_throttle_ratio": {},
     "rep_throttle_reason_info": {"reason": frozenset(THROTTLE_REASONS)},
+    "rep_throttle_since_timestamp_seconds": {},
     "rep_state": _STATES,
     "rep_assignments_total": {},
     "rep_contacts_total": {"on_time": frozenset({"true", "false"})},

@@ -24,6 +24,7 @@ _VARIABLE = re.compile(r"\$(?:\{\w+(?::\w+)?\}|\w+)")
 _LEGEND = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _VALUES = re.compile(r"label_values\((?:(.*),\s*)?(\w+)\)", re.DOTALL)
 _HAPPENED = re.compile(r" and [^@]* @ end\(\)\)\) > 0$")
+_STEP = re.compile(r":\d+[smh]\]")
 _OFFSET = re.compile(r"\boffset -?\w+")
 
 
@@ -43,11 +44,12 @@ class Query(NamedTuple):
 
 
 def filled(text: str) -> str:
-    """An expression without Grafana's variables."""
+    """An expression without Grafana's variables. The steps of subqueries become a second: on a grid of
+    half minutes the run may have a single point."""
     for name, value in INTERVALS.items():
         braced = "${" + name[1:] + "}"
         text = text.replace(name, value).replace(braced, value)
-    return _VARIABLE.sub(".+", text)
+    return _STEP.sub(":1s]", _VARIABLE.sub(".+", text))
 
 
 def of_board(path: Path) -> Iterator[Query]:

@@ -12,7 +12,7 @@ from tests.grafana.live.queries import Query, filled, of_board, unfiltered, watc
     [
         ("rate(x[$__rate_interval])", "rate(x[2m])"),
         ("increase(x[${__interval}])", "increase(x[2m])"),
-        ("increase(x[$__range:30s])", "increase(x[5m:30s])"),
+        ("increase(x[$__range:30s])", "increase(x[5m:1s])"),
         ('x{job=~"$job", rep=~"${rep:regex}"}', 'x{job=~".+", rep=~".+"}'),
     ],
 )
