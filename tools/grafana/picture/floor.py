@@ -1,4 +1,4 @@
-"""Half an hour on an invented floor, scraped by a real Prometheus whose data stay for the pictures.
+"""A quarter of an hour on an invented floor, scraped by a real Prometheus whose data stay for the pictures.
 
 Daemon, mosquitto and Prometheus are real and are spoken to from outside, over MQTT and HTTP; the reps are
 those of the demo, and a little more happens to them.
@@ -29,7 +29,7 @@ from distributor.settings import load
 
 SCALE: Final = 4.0
 """Seconds of the floor in one of the wall's."""
-MINUTES: Final = 30.0
+MINUTES: Final = 15.0
 REPS: Final = rep_names(18)
 TEAMS: Final = ("north", "south", "west")
 RATE: Final = 30.0
@@ -107,24 +107,22 @@ class Floor:
         hand, one gone, and half of the floor away; a vendor is silent."""
         reps, now = self._floor.reps, asyncio.get_running_loop().time
         script: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
-            (4.0, lambda: reps["ben"].go_dark()),
-            (6.0, lambda: reps["cleo"].go_slow()),
-            (7.0, lambda: reps["ben"].recover()),
-            (8.0, lambda: self._control("dev", "pause", reason="training")),
-            (9.0, lambda: reps["cleo"].recover()),
-            (12.0, lambda: self._lunch(*REPS[4:15])),
-            (14.0, lambda: self._control("dev", "resume", reason="back")),
-            (16.0, self._reload),
-            (18.0, self._rush),
-            (20.0, lambda: reps["jon"].go_slow()),
-            (23.0, lambda: reps["jon"].recover()),
-            (24.0, lambda: self._silence("delta")),
-            (25.0, lambda: self._control("oona", "override", flow=0.5, reason="first week")),
-            (26.5, lambda: reps["ned"].go_slow()),
-            (27.0, lambda: reps["kim"].go_dark()),
-            (28.0, lambda: self._control("leo", "pause", reason="with the trainer")),
-            (29.0, lambda: reps["rosa"].go_online(False)),
-            (29.0, lambda: self._break("paul", "quin", *REPS[2:9])),
+            (2.0, lambda: reps["ben"].go_dark()),
+            (3.0, lambda: reps["cleo"].go_slow()),
+            (3.5, lambda: reps["ben"].recover()),
+            (4.0, lambda: self._control("dev", "pause", reason="training")),
+            (4.5, lambda: reps["cleo"].recover()),
+            (6.0, lambda: self._lunch(*REPS[4:15])),
+            (7.0, lambda: self._control("dev", "resume", reason="back")),
+            (8.0, self._reload),
+            (9.0, self._rush),
+            (11.0, lambda: self._silence("delta")),
+            (12.0, lambda: self._control("oona", "override", flow=0.5, reason="first week")),
+            (12.3, lambda: reps["ned"].go_slow()),
+            (12.5, lambda: reps["kim"].go_dark()),
+            (13.2, lambda: self._control("leo", "pause", reason="with the trainer")),
+            (14.2, lambda: reps["rosa"].go_online(False)),
+            (14.2, lambda: self._break("paul", "quin", *REPS[2:9])),
         )
         start = now()
         async with asyncio.TaskGroup() as group:
