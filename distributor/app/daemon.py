@@ -23,6 +23,7 @@ from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
 from distributor.observe.loop_lag import watch_loop_lag
 from distributor.observe.metrics import Metrics
+from distributor.observe.standards import targets, unreadable
 from distributor.runtime.clock import Clock, entropy, new_salt
 from distributor.runtime.dispatcher import Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
@@ -107,24 +108,27 @@ class Daemon:
 
     def _observe(self) -> None:
         settings = self.settings
+        if problems := unreadable(settings.flow):
+            raise BadConfig(problems)
         floor = to_floor(settings)
         vendors = [vendor.id for vendor in settings.vendors]
         self.metrics = Metrics(floor, vendors, settings.metrics.per_rep)
+        self.metrics.take_targets(targets(settings.standards))
         self.metrics.reloaded(True, self.clock.now_ns())
 
     async def _open_exits(self) -> None:
-        targets = [dialer.id for dialer in self.settings.dialers]
+        exits = [dialer.id for dialer in self.settings.dialers]
         if self.settings.mqtt is not None:
-            targets.insert(0, "mqtt")
+            exits.insert(0, "mqtt")
         self.outbox = Outbox(
-            targets,
+            exits,
             self.store.pending,
             self.clock.now_ns,
             on_settlement=lambda: self.dispatcher.settle_soon(),
             on_result=self.metrics.delivered,
             on_given_up=self._given_up,
         )
-        self.metrics.targets(targets)
+        self.metrics.targets(exits)
         for dialer in self.settings.dialers:
             self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
         if self.settings.mqtt is not None:
@@ -307,6 +311,9 @@ class Daemon:
 
     async def take_settings(self, settings: Settings) -> None:
         """Put new settings in force; they were checked as a whole."""
+        if problems := unreadable(settings.flow):
+            self.refuse_settings(problems)
+            return
         if self.dialers is not None:
             try:
                 self.dialers.take_secrets(settings.dialers)
@@ -320,6 +327,7 @@ class Daemon:
             self.metrics.per_rep = settings.metrics.per_rep
             self.exposition = Exposition(self.metrics, self._census)
         self.metrics.meet(vendor.id for vendor in settings.vendors)
+        self.metrics.take_targets(targets(settings.standards))
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor

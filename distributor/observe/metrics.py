@@ -21,6 +21,7 @@ from distributor.domain.journal import CommitStats, Entry
 from distributor.domain.lead import LEAD_STATES, Lead
 from distributor.domain.rep import REP_STATES
 from distributor.observe.families import Buckets, Counter, Gauge, Histogram
+from distributor.observe.standards import MISSED, STANDARDS, limits
 from distributor.observe.table import TABLE, UnknownMetric, metric
 
 PerRep = Literal["all", "held_back", "off"]
@@ -30,7 +31,6 @@ LeadOf = Callable[[str], Lead | None]
 CHANNELS: tuple[str, ...] = get_args(Channel)
 RESULTS = ("accepted", "duplicate", "rejected", "error")
 ASSIGNMENT_RESULTS = ("assigned", "no_owner", "deferred", "expired")
-STANDARDS = ("speed_to_contact",)
 OUTCOMES = ("contacted", "qualified", "converted", "lost")
 EXCEPTION_RESULTS = ("opened", "assigned", "recycled", "closed")
 SHOWN_STATES = (*REP_STATES, "paused")
@@ -126,6 +126,7 @@ class Metrics:
         self._speed = self.histogram("speed_to_contact_seconds")
         self._rep_response = self.histogram("rep_response_seconds")
         self._standards = self.counter("standard_events_total")
+        self._stages = self.counter("sla_stage_total")
         self._outcomes = self.counter("lead_outcomes_total")
         self._events = self.counter("lead_events_total")
         self._exceptions = self.counter("exceptions_total")
@@ -148,6 +149,7 @@ class Metrics:
         self._create("assignments_ended_total", get_args(d.EndCause))
         self._create("lead_events_total", LEAD_EVENT_TYPES, get_args(d.EventOutcome))
         self._create("throttle_deferrals_total", THROTTLE_REASONS)
+        self._create("sla_stage_total", STANDARDS, (MISSED,))
         kinds = get_args(d.HoldKind)
         self._create("exceptions_total", kinds, EXCEPTION_RESULTS)
         self._create("exceptions_open", kinds)
@@ -182,8 +184,10 @@ class Metrics:
         self._arrival.create((vendor,))
 
     def take_floor(self, floor: Floor) -> None:
-        """Make the series of new pools and teams, and take the standard's limit as an edge. Called
+        """Make the series of new pools and teams, and take the standards' limits, also as edges. Called
         for every ``FloorApplied``; a new limit begins the judged histograms anew."""
+        for standard, limit in limits(floor.flow).items():
+            self.gauge("standard_limit_seconds").set((standard,), limit)
         self._scale = floor.flow.time_scale / NANOSECONDS
         for family in (self._speed, self._rep_response):
             family.set_edges(family.row.edges_for(floor.flow))
@@ -205,6 +209,11 @@ class Metrics:
         self._team.update({rep.id: rep.team for rep in floor.reps})
         self._response.clear()
         self.gauge("policy_info").replace({(floor.flow.policy, floor.digest): 1})
+
+    def take_targets(self, targets: Mapping[str, float]) -> None:
+        """The standards' targets in force (standard -> share of the leads)."""
+        for standard, target in targets.items():
+            self.gauge("standard_target_ratio").set((standard,), target)
 
     # -- decisions -------------------------------------------------------------------------------
 
@@ -337,6 +346,8 @@ class Metrics:
         if not decision.test:
             result = "met" if decision.met else "missed"
             self._standards.add((decision.standard, decision.pool, result))
+            if not decision.met:
+                self._stages.add((decision.standard, MISSED))
 
     def _status_changed(self, decision: d.StatusChanged, _: Entry, lead_of: LeadOf) -> None:
         if self._held:

@@ -304,8 +304,24 @@ _REPS = (
 )
 
 _SLAS = (
-    _counter("sla_stage_total", "sla stage", "leads", "Leads that reached a stage of an SLA."),
-    _gauge("sla_open", "sla stage", "leads", "Leads at a stage of an SLA now."),
+    _gauge(
+        "standard_target_ratio",
+        "standard",
+        "0 to 1",
+        "Share of the leads that are to meet the standard, as configured.",
+    ),
+    _gauge(
+        "standard_limit_seconds",
+        "standard",
+        "seconds",
+        "The standard's limit; always an edge of the histograms that are read against it.",
+    ),
+    _counter(
+        "sla_stage_total",
+        "sla stage",
+        "leads",
+        "Leads that reached a stage of an SLA: missed, at the limit of the speed-to-contact standard.",
+    ),
     _gauge("exceptions_open", "kind", "cases", "Leads that wait for a human to decide."),
     _gauge(
         "exceptions_oldest_age_seconds", "kind", "seconds", "Age of the oldest open case, or 0."

@@ -16,6 +16,7 @@ from distributor.errors import BadConfig
 from distributor.settings.checks import MQTT_DIALER, check, is_loopback
 from distributor.settings.files import check_files, located, read_toml, store_path
 from distributor.settings.model import (
+    AlertSettings,
     HttpSettings,
     HttpTls,
     LogSettings,
@@ -25,6 +26,8 @@ from distributor.settings.model import (
     Role,
     Secret,
     Settings,
+    SpeedToContactSettings,
+    StandardsSettings,
     StoreSettings,
     TokenSettings,
     VendorSettings,
@@ -35,6 +38,7 @@ from distributor.settings.walk import walk
 
 __all__ = [
     "MQTT_DIALER",
+    "AlertSettings",
     "HttpSettings",
     "HttpTls",
     "LogSettings",
@@ -45,6 +49,8 @@ __all__ = [
     "Role",
     "Secret",
     "Settings",
+    "SpeedToContactSettings",
+    "StandardsSettings",
     "StoreSettings",
     "TokenSettings",
     "VendorSettings",

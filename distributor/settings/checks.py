@@ -9,7 +9,7 @@ from typing import Any, Final
 from distributor.domain.dialers import WebhookPlan
 from distributor.domain.floor import Floor, FlowPlan
 from distributor.settings.limits import CENTURY_SECONDS
-from distributor.settings.model import Settings, TokenSettings
+from distributor.settings.model import Settings, StandardsSettings, TokenSettings
 from distributor.settings.problems import Problems, near, shown
 
 DEFAULT_TEAM: Final = "default"
@@ -28,6 +28,7 @@ def check(
     _reps(settings, problems)
     _pools(settings, policies, problems)
     _http(settings, problems)
+    _standards(settings.standards, problems)
     if settings.mqtt is not None:
         tls = settings.mqtt.tls
         if tls is not None and (tls.cert_file is None) != (tls.key_file is None):
@@ -90,6 +91,15 @@ def _flow(flow: FlowPlan, table: Any, policies: Collection[str], problems: Probl
             "flow.first_contact_seconds",
             f"{shown(flow.first_contact_seconds)} is not below lease_seconds "
             f"({shown(flow.lease_seconds)}); make the lease longer",
+        )
+
+
+def _standards(standards: StandardsSettings, problems: Problems) -> None:
+    if standards.open_hours_per_day > standards.open_hours_per_month:
+        problems.add(
+            "standards.open_hours_per_day",
+            f"{shown(standards.open_hours_per_day)} is above open_hours_per_month "
+            f"({shown(standards.open_hours_per_month)}); mend one of them",
         )
 
 

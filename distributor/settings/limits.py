@@ -15,10 +15,13 @@ from distributor.domain.floor import FlowPlan, PoolPlan, RepPlan, TeamPlan
 from distributor.domain.ids import is_name
 from distributor.settings.model import (
     MIB,
+    AlertSettings,
     HttpSettings,
     HttpTls,
     MqttSettings,
     MqttTls,
+    SpeedToContactSettings,
+    StandardsSettings,
     StoreSettings,
     TokenSettings,
     VendorSettings,
@@ -210,6 +213,18 @@ LIMITS: Final[dict[type[Struct], dict[str, Check]]] = {
         "rate_per_second": _between(0, 100_000),
         "breaker_failures": _between(1, 1000),
         "breaker_seconds": _between(0.001, 86_400),
+    },
+    StandardsSettings: {
+        "open_hours_per_month": _between(1, 744),
+        "open_hours_per_day": _between(0.5, 24),
+    },
+    # 1 leaves nothing to spend: every single miss would be an alarm.
+    SpeedToContactSettings: {"target": _between(0.01, 0.9999)},
+    AlertSettings: {
+        "unassigned_seconds": _SOME_TIME,
+        "outbox_seconds": _SOME_TIME,
+        "exception_seconds": _SOME_TIME,
+        "least_leads": _between(0, 1_000_000),
     },
 }
 """Struct -> key -> check. A key of the value None is not checked."""

@@ -123,6 +123,36 @@ class MetricsSettings(Struct, frozen=True):
     per_rep: Literal["all", "held_back", "off"] = "all"
 
 
+class SpeedToContactSettings(Struct, frozen=True):
+    """``[standards.speed_to_contact]``. ``target``: the share of leads that are to be contacted within
+    ``first_contact_seconds`` of ``[flow]``.
+    """
+
+    target: float = 0.9
+
+
+class StandardsSettings(Struct, frozen=True):
+    """``[standards]``: what the floor promises. ``open_hours_per_month``, ``open_hours_per_day``: when
+    leads can be contacted, for the pace at which a month's misses may be spent.
+    """
+
+    open_hours_per_month: float = 220.0
+    open_hours_per_day: float = 10.0
+    speed_to_contact: SpeedToContactSettings = SpeedToContactSettings()
+
+
+class AlertSettings(Struct, frozen=True):
+    """``[alerts]``: the thresholds that ``distributor rules`` writes. A lead that waits longer than
+    ``unassigned_seconds``, a message that no target took for ``outbox_seconds`` and a case undecided for
+    ``exception_seconds`` raise an alert; shares are judged above ``least_leads`` leads.
+    """
+
+    unassigned_seconds: float = 120.0
+    outbox_seconds: float = 30.0
+    exception_seconds: float = 900.0
+    least_leads: int = 20
+
+
 class LogSettings(Struct, frozen=True):
     """``[log]``: lines on standard output; ``level`` is the least that is written."""
 
@@ -143,6 +173,8 @@ class Settings(Struct, frozen=True):
     vendors: tuple[VendorSettings, ...] = ()
     dialers: tuple[WebhookPlan, ...] = ()
     metrics: MetricsSettings = MetricsSettings()
+    standards: StandardsSettings = StandardsSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
     @property

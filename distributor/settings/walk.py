@@ -31,7 +31,6 @@ _LATER: Final[dict[type[Struct], frozenset[str]]] = {
         [
             "rules",
             "slas",
-            "standards",
             "quotas",
             "exceptions",
             "scoring",

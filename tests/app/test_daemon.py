@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from distributor.app import daemon as daemon_module
@@ -21,8 +22,10 @@ from distributor.app.policies import Policies
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.ids import NANOSECONDS
-from distributor.errors import StoreFailed, Unavailable
+from distributor.errors import BadConfig, StoreFailed, Unavailable
 from distributor.intake.mqtt_intake import MqttIntake
+from distributor.observe import table
+from distributor.observe.table import metric
 from distributor.runtime.clock import Clock, entropy
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings
@@ -315,6 +318,42 @@ async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
         line.startswith("distributor_leads_received_total{") and line.endswith(" 0.0")
         for line in series
     ), series
+
+
+async def test_new_settings_put_a_new_target_and_a_new_limit_in_force(
+    tmp_path, open_daemon, connect
+):
+    def values(text):
+        names = ("distributor_standard_target_ratio{", "distributor_standard_limit_seconds{")
+        return [float(x.split()[-1]) for x in text.splitlines() if x.startswith(names)]
+
+    daemon = await open_daemon()
+    client = connect(daemon)
+    assert values(await client.ask("GET", "/metrics")) == [0.9, 60.0]
+    new = {
+        "flow": {"first_contact_seconds": 45},
+        "standards": {"speed_to_contact": {"target": 0.8}},
+    }
+    await daemon.take_settings(settings(tmp_path, **new))
+    await client.be("ana", "ready")  # committed after the new floor
+    daemon.exposition.forget()
+    assert values(await client.ask("GET", "/metrics")) == [0.8, 45.0]
+
+
+async def test_a_limit_that_is_no_edge_stops_the_start_and_is_refused_later(
+    tmp_path, open_daemon, monkeypatch
+):
+    """Its share on time could not be read from the histograms."""
+    daemon = await open_daemon()
+    row = replace(metric("rep_response_seconds"), judged=False)
+    monkeypatch.setitem(table._BY_NAME, row.name, row)
+    odd = {"flow": {"first_contact_seconds": 42.5}}
+    await daemon.take_settings(settings(tmp_path, **odd))
+    assert daemon.settings.flow.first_contact_seconds == 60
+    assert daemon.metrics.gauge("config_last_reload_successful").cells[()] == 0
+    await daemon.stop()
+    with pytest.raises(BadConfig, match=r"first_contact_seconds: 42\.5 is no bucket's edge"):
+        await open_daemon(**odd)
 
 
 async def test_a_dialer_s_new_secret_is_taken_with_the_settings(tmp_path, open_daemon):

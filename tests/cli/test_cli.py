@@ -292,8 +292,10 @@ def test_every_default_that_the_starter_file_shows_is_the_default(here):
     path = here / "floor/distributor.toml"
     plain = load(path)
     lines = path.read_text().splitlines()
-    start, end = lines.index("[flow]"), lines.index("[[teams]]")
-    lines[start:end] = [line.removeprefix("# ") for line in lines[start:end]]
+    promises = next(at for at, line in enumerate(lines) if line.startswith("[standards]"))
+    for start, end in (("[flow]", "[[teams]]"), (lines[promises], "[log]")):
+        part = slice(lines.index(start), lines.index(end))
+        lines[part] = [line.removeprefix("# ") for line in lines[part]]
     path.write_text("\n".join(lines))
     assert plain.flow.window is None  # what the policy needs, which is 1 for this one
     assert load(path) == replace(plain, flow=replace(plain.flow, window=1))

@@ -376,6 +376,30 @@ def test_new_settings_bring_new_pools_and_a_new_edge(
     assert read("rep_response_seconds_count", team="west") == 1
 
 
+def test_a_missed_standard_reaches_a_stage_of_its_sla(metrics: Metrics, read: Reader) -> None:
+    """Both the verdict and the stage: the one is the objective, the other is what people act on."""
+    stage = {"sla": "speed_to_contact", "stage": "missed"}
+    assert read("sla_stage_total", **stage) == 0
+    for met, test in ((True, False), (False, True), (False, False)):
+        counted = d.StandardCounted("K1", "default", "speed_to_contact", met, test)
+        metrics.project(entry(counted), knows())
+    assert read("sla_stage_total", **stage) == 1
+
+
+def test_targets_and_limits_follow_the_settings_in_force(
+    metrics: Metrics, read: Reader, floor: Floor
+) -> None:
+    speed = {"standard": "speed_to_contact"}
+    assert read("standard_limit_seconds", **speed) == 75.0
+    metrics.project(
+        entry(d.FloorApplied(replace(floor, flow=FlowPlan(first_contact_seconds=33.0)))), knows()
+    )
+    assert read("standard_limit_seconds", **speed) == 33.0
+    for target in (0.9, 0.8):
+        metrics.take_targets({"speed_to_contact": target})
+        assert read("standard_target_ratio", **speed) == target
+
+
 def test_the_same_limit_again_keeps_what_was_counted(
     metrics: Metrics, read: Reader, floor: Floor
 ) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from distributor.domain.events import Ticked
 from distributor.domain.floor import FlowPlan
+from distributor.observe import table
+from distributor.observe.standards import unreadable
 from distributor.observe.table import TABLE, UnknownMetric, markdown, metric
 from distributor.runtime.inbox import Inbox, Submission
 
@@ -87,6 +90,18 @@ def test_the_standards_limit_is_an_edge(name: str) -> None:
 def test_a_limit_that_is_an_edge_already_is_not_doubled() -> None:
     row = metric("speed_to_contact_seconds")
     assert len(row.edges_for(FlowPlan(first_contact_seconds=60.0))) == len(row.edges)
+
+
+def test_a_limit_that_is_no_edge_is_named_with_the_key_and_the_metric(monkeypatch) -> None:
+    """A histogram that nobody marked: the share within the limit would be a guess between two edges."""
+    assert unreadable(FlowPlan(first_contact_seconds=42.5)) == []
+    row = replace(metric("speed_to_contact_seconds"), judged=False)
+    monkeypatch.setitem(table._BY_NAME, row.name, row)
+    assert unreadable(FlowPlan(first_contact_seconds=60.0)) == []
+    [problem] = unreadable(FlowPlan(first_contact_seconds=42.5))
+    assert problem.startswith(
+        "flow.first_contact_seconds: 42.5 is no bucket's edge of distributor_s"
+    )
 
 
 def test_alert_thresholds_are_edges() -> None:

@@ -220,6 +220,19 @@ def problems(config):
             'dialers[0].unknown_outcome: "lookup" needs a lookup request',
         ),
         ("[metrics]\nper_rep = 'some'", 'metrics.per_rep: "some" is none of: all, held_back, off'),
+        (
+            "[standards.speed_to_contact]\ntarget = 90",
+            "standards.speed_to_contact.target: 90.0 is out of range; write 0.01 to 0.9999",
+        ),
+        (
+            "[standards]\nopen_hours_per_month = 4",
+            "standards.open_hours_per_day: 10.0 is above open_hours_per_month (4.0); mend one",
+        ),
+        (
+            "[alerts]\nunassigned_second = 5",
+            "alerts.unassigned_second: no such key; did you mean unassigned_seconds?",
+        ),
+        ("[alerts]\nleast_leads = 0.5", "alerts.least_leads: 0.5 is a number with a fraction"),
         ("[log]\nlevel = 1", "log.level: 1 is none of: debug, error, info, warning"),
         ("[console]", "console: not known yet to this version; remove it"),
     ],

@@ -15,7 +15,7 @@ from tools.docs.lead_life import diagram, moves, statuses
 from tools.docs.openapi import openapi
 from tools.docs.requests import request_table
 
-_BLOCK: Final = re.compile(r"(<!-- made: ([a-z0-9 \[\].-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_BLOCK: Final = re.compile(r"(<!-- made: ([a-z0-9_ \[\].-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 _HEAD: Final = "# Made from the code by: python -m tools.docs\n"
 PAGES: Final = ("lead-life.md", "configuration.md", "cli.md", "http.md")
 """The pages with made blocks."""

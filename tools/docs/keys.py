@@ -9,6 +9,7 @@ from msgspec import NODEFAULT, Struct, inspect
 from distributor.domain.dialers import WebhookCall, WebhookPlan
 from distributor.domain.floor import FlowPlan, PoolPlan, RepPlan, TeamPlan
 from distributor.settings.model import (
+    AlertSettings,
     HttpSettings,
     HttpTls,
     LogSettings,
@@ -16,6 +17,8 @@ from distributor.settings.model import (
     MqttSettings,
     MqttTls,
     Settings,
+    SpeedToContactSettings,
+    StandardsSettings,
     StoreSettings,
     TokenSettings,
     VendorSettings,
@@ -37,6 +40,9 @@ TABLES: Final[dict[str, type[Struct]]] = {
     "[[dialers]]": WebhookPlan,
     "[dialers.assign]": WebhookCall,
     "[metrics]": MetricsSettings,
+    "[standards]": StandardsSettings,
+    "[standards.speed_to_contact]": SpeedToContactSettings,
+    "[alerts]": AlertSettings,
     "[log]": LogSettings,
 }
 """Heading in the page -> the type behind it."""
@@ -85,7 +91,7 @@ def _default(field: inspect.Field) -> str:
     value = field.default
     if value is NODEFAULT and field.default_factory is not NODEFAULT:
         value = field.default_factory()
-    return "" if value is None else f"`{_toml(value)}`"
+    return "" if value is None or isinstance(value, Struct) else f"`{_toml(value)}`"
 
 
 def _toml(value: Any) -> str:

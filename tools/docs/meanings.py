@@ -136,6 +136,22 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "MetricsSettings": {
         "per_rep": "Which reps have series of their own: all, those held back, or none.",
     },
+    "StandardsSettings": {
+        "open_hours_per_month": "Hours a month in which leads can be contacted: 22 days of 10 hours.",
+        "open_hours_per_day": "The same for one day.",
+        "speed_to_contact": "`[standards.speed_to_contact]`, see below.",
+    },
+    "SpeedToContactSettings": {
+        "target": "Share of the leads that are to be contacted within `[flow] first_contact_seconds`. "
+        "What is left to 1 is the month's budget of misses.",
+    },
+    "AlertSettings": {
+        "unassigned_seconds": "A lead that waits longer is an alert.",
+        "outbox_seconds": "So is a message that its target has not taken for so long ...",
+        "exception_seconds": "... and a case that nobody has decided for so long.",
+        "least_leads": "The share of missed leads and a vendor's silence are judged only where there "
+        "were more leads than this.",
+    },
     "LogSettings": {
         "format": "One JSON object a line, or text for eyes.",
         "level": "The least that is written.",
