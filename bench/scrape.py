@@ -150,7 +150,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = []
+    found: list[Scrape] = []
     sizes = [args.reps] if args.reps else list(GOALS_MS)
     progress = Progress("scrape", len(sizes) * len(SETTINGS))
     with tempfile.TemporaryDirectory() as folder:

@@ -49,6 +49,7 @@ class Site:
         self.census = EngineCensus(world.engine.state, outbox, path, lambda: world.now_ns)
         self.metrics = Metrics(world.engine.state.floor, [], per_rep)
         self.exposition = Exposition(self.metrics, self.census)
+        world.changed = self.exposition.changed
         self.port = 0
 
     @asynccontextmanager

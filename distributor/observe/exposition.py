@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -12,14 +12,18 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from distributor.domain.lead import LEAD_STATES
+from distributor.domain.rep import Rep
 from distributor.observe.census import Census
 from distributor.observe.metrics import Metrics
-from distributor.observe.rep_lines import RepLines, Shown
+from distributor.observe.rep_lines import Copies, RepLines
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 SLICE_REPS: Final = 1_000
 """After the copies of so many reps, some half a millisecond, the loop has its turn."""
+
+SWEEP_REPS: Final = 250
+"""So many reps are looked at in turn though nobody said that they changed: whatever is wrong rights itself."""
 
 FRESH_SECONDS: Final = 1.0
 """For so long a text is given again: several scrapers cost as much as one."""
@@ -41,12 +45,21 @@ class Exposition:
         self._metrics = metrics
         self._census = census
         self._reps = RepLines(metrics.per_rep)
+        self._shown: Sequence[Rep] = ()
+        self._places: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self._whole = True
+        self._swept = 0
         self._turn = asyncio.Lock()
         # One thread of our own: what a cancelled scrape began ends before the next begins.
         self._thread = ThreadPoolExecutor(1, "scrape")
         self._made_at = float("-inf")
         self._text: Text = ()
         self._packed: Text | None = None
+
+    def changed(self, reps: Iterable[Rep]) -> None:
+        """Look at these reps at the next scrape. To be called for every change but those of time alone."""
+        self._changed.update([rep.id for rep in reps])
 
     def forget(self) -> None:
         """Make the next text anew, however fresh the last one is."""
@@ -67,21 +80,37 @@ class Exposition:
             return self._packed
 
     async def _make(self) -> Text:
-        rep_lines = await self._in_thread(self._reps.render, await self._shown_reps())
+        rep_lines = await self._rep_lines()
         self._count_reps()
         self._take_census()
         families = [family.frozen() for family in self._metrics.families.values()]
         fleet = await self._in_thread(_rendered, [self._metrics.process, *families])
         return [fleet, *rep_lines]
 
-    async def _shown_reps(self) -> Shown:
-        """The reps' copies, made in slices: each is of one moment."""
-        reps = list(self._census.reps())
-        shown = Shown(self._census.now_ns())
-        for start in range(0, len(reps), SLICE_REPS):
-            shown.add(reps[start : start + SLICE_REPS])
+    async def _rep_lines(self) -> list[bytes]:
+        reps = self._census.reps()
+        if reps is not self._shown:
+            self._shown, self._whole = reps, True
+            self._places = {rep.id: place for place, rep in enumerate(reps)}
+        whole, self._whole = self._whole, True  # should this scrape fail or be given up
+        changed, self._changed = self._changed, set()
+        places = range(len(reps)) if whole else self._worth_a_look(changed)
+        copies = Copies(len(reps), self._census.now_ns())
+        for start in range(0, len(places), SLICE_REPS):
+            part = places[start : start + SLICE_REPS]
+            copies.add(part, [reps[place] for place in part])
             await asyncio.sleep(0)
-        return shown
+        made = await self._in_thread(self._reps.render, copies)
+        self._whole = False
+        return made
+
+    def _worth_a_look(self, changed: Collection[str]) -> list[int]:
+        """The places of those who changed, and the next few of all."""
+        places = self._places
+        found = {places[rep] for rep in changed if rep in places}
+        found.update(range(self._swept, min(self._swept + SWEEP_REPS, len(places))))
+        self._swept = self._swept + SWEEP_REPS if self._swept + SWEEP_REPS < len(places) else 0
+        return sorted(found)
 
     async def _in_thread(self, work: Callable[[_GivenT], _MadeT], given: _GivenT) -> _MadeT:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, given)

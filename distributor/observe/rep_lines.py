@@ -1,8 +1,7 @@
 """The per-rep families, written by hand: the library would need a second at 10,000 reps.
 
-The loop only copies the reps (``Shown``); all the rest is done on the copies, in the scrape's thread. There a
-rep's lines are written again only when something about the rep changed since the last scrape: every
-copy is compared with the one before, so that no change can be missed, whatever made it.
+The loop only copies the reps that may have changed (``Copies``); all the rest is done on the copies, in the
+scrape's thread. There a rep's lines are written again only when something about the rep did change.
 """
 
 from __future__ import annotations
@@ -90,17 +89,20 @@ class TeamTally:
         return UNREPORTED_COST * share
 
 
-class Shown:
-    """Reps as they are at ``now_ns``, in the order in which they are shown. Made on the loop, read in the
-    scrape's thread."""
+class Copies:
+    """Some reps as they are at ``now_ns``, each with its place among the ``count`` that are shown. Made on
+    the loop, read in the scrape's thread."""
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, count: int, now_ns: int) -> None:
+        self.count = count
         self.now_ns = now_ns
+        self.places: list[int] = []
         self.reps: list[Rep] = []
         self.inflight: list[int] = []
 
-    def add(self, reps: Sequence[Rep]) -> None:
+    def add(self, places: Sequence[int], reps: Sequence[Rep]) -> None:
         """Copy ``reps``, half a microsecond each."""
+        self.places.extend(places)
         # The copies share ``open``, which the core goes on writing: what counts of it is its size now.
         self.inflight.extend([len(rep.open) for rep in reps])
         self.reps.extend(map(_copied, reps))
@@ -112,14 +114,17 @@ class RepLines:
     def __init__(self, per_rep: PerRep) -> None:
         self.per_rep = per_rep
         self.tally = TeamTally()
-        self._last = Shown(0)
+        self._known: list[tuple[Rep, int] | None] = []
         self._counted: list[Tallied] = []
+        self._pauses: dict[int, bool] = {}
         self._lines: tuple[list[str], ...] = tuple([] for _ in _FAMILIES)
         self._heads = tuple(header(metric(name)) for name in _FAMILIES)
 
-    def render(self, shown: Shown) -> list[bytes]:
-        """All families as text, in pieces."""
-        self._refresh(shown)
+    def render(self, copies: Copies) -> list[bytes]:
+        """All families as text, in pieces. A place that was never copied has no lines."""
+        self._resize(copies.count)
+        self._take(copies)
+        self._end_pauses(copies.now_ns)
         pieces = []
         for head, lines in zip(self._heads, self._lines, strict=True):
             for start in range(0, len(lines) or 1, _PIECE_REPS):
@@ -127,53 +132,58 @@ class RepLines:
                 pieces.append((text if start else head + text).encode())
         return pieces
 
-    def _refresh(self, shown: Shown) -> None:
-        """Bring lines and tally up to date."""
-        # Should this fail half-way, the next time begins as if nothing were known.
-        last, self._last = self._last, Shown(0)
-        now_ns = shown.now_ns
-        known = len(last.reps)
-        self._resize(len(shown.reps))
-        for index, rep in enumerate(shown.reps):
-            until_ns = rep.paused_until_ns
-            if (
-                index >= known
-                or rep != last.reps[index]
-                or shown.inflight[index] != last.inflight[index]
-                or (until_ns > now_ns) != (until_ns > last.now_ns)
-            ):
-                self._write(index, rep, shown.inflight[index], now_ns)
-        self._last = shown
+    def _take(self, copies: Copies) -> None:
+        """Write the lines of those who changed."""
+        known = self._known
+        for place, rep, inflight in zip(copies.places, copies.reps, copies.inflight, strict=True):
+            if known[place] != (rep, inflight):
+                self._write(place, rep, inflight, copies.now_ns)
+
+    def _end_pauses(self, now_ns: int) -> None:
+        """A pause ends by the clock: no decision is needed for it, so none tells of it."""
+        for place, paused in list(self._pauses.items()):
+            known = self._known[place]
+            if known is not None and paused != (known[0].paused_until_ns > now_ns):
+                self._write(place, *known, now_ns)
 
     def _resize(self, count: int) -> None:
         """Make room for, or forget, reps at the end."""
         while len(self._counted) > count:
             self._count(len(self._counted) - 1, NOBODY)
             self._counted.pop()
+            self._known.pop()
+            self._pauses.pop(len(self._known), None)
             for lines in self._lines:
                 lines.pop()
         missing = count - len(self._counted)
         self._counted.extend([NOBODY] * missing)
+        self._known.extend([None] * missing)
         for lines in self._lines:
             lines.extend([""] * missing)
 
-    def _count(self, index: int, rep: Tallied) -> None:
-        """Count the rep at ``index`` as ``rep``, no longer as what it was."""
-        for tallied, by in ((self._counted[index], -1), (rep, 1)):
+    def _count(self, place: int, rep: Tallied) -> None:
+        """Count the rep at ``place`` as ``rep``, no longer as what it was."""
+        for tallied, by in ((self._counted[place], -1), (rep, 1)):
             if tallied is not NOBODY:
                 self.tally.add(tallied, by)
-        self._counted[index] = rep
+        self._counted[place] = rep
 
-    def _write(self, index: int, rep: Rep, inflight: int, now_ns: int) -> None:
+    def _write(self, place: int, rep: Rep, inflight: int, now_ns: int) -> None:
         flow = rep.flow_in_force(now_ns)
         paused = flow.reason == "paused"
         shown = "paused" if paused and rep.state != "offline" else rep.state
-        self._count(index, (rep.team, shown, flow.value, rep.sends_states))
+        self._count(place, (rep.team, shown, flow.value, rep.sends_states))
         held_back = flow.value < 1
         wanted = self.per_rep == "all" or (self.per_rep == "held_back" and held_back)
         texts = _texts(rep, inflight, shown, flow) if wanted else ("",) * len(_FAMILIES)
         for lines, text in zip(self._lines, texts, strict=True):
-            lines[index] = text
+            lines[place] = text
+        if rep.paused_until_ns:
+            self._pauses[place] = rep.paused_until_ns > now_ns
+        else:
+            self._pauses.pop(place, None)
+        # Last, so that a failure above is made good by the next copy.
+        self._known[place] = (rep, inflight)
 
 
 def _texts(rep: Rep, inflight: int, shown: str, flow: Flow) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
@@ -31,7 +32,7 @@ from distributor.domain.rep import REP_STATES, Rep
 from distributor.observe import exposition as module
 from distributor.observe.exposition import Exposition
 from distributor.observe.metrics import Metrics, PerRep
-from distributor.observe.rep_lines import RepLines, Shown
+from distributor.observe.rep_lines import Copies, RepLines
 
 if TYPE_CHECKING:
     from tests.observe.conftest import FakeCensus
@@ -66,6 +67,7 @@ class Hall:
             Path("none.db"),
             lambda: self.now_ns,
         )
+        self.exposition = Exposition(self.metrics, self.census)
         self.count = 0
         self.given: list[tuple[str, str, str]] = []
         self.floor(dict.fromkeys(NAMES, "north"))
@@ -73,6 +75,7 @@ class Hall:
     def do(self, event: Event) -> None:
         self.count += 1
         decisions = tuple(self.engine.handle(event, self.now_ns))
+        self.exposition.changed(self.engine.take_touched()[1])
         entry = Entry(self.count, self.now_ns, event, decisions)
         self.metrics.project(entry, self.engine.state.leads.get)
         self.given += [
@@ -164,31 +167,31 @@ def test_a_kept_text_is_that_made_from_scratch_whatever_happened_in_between(
         hall = Hall(per_rep)
         for name in NAMES:
             hall.do(PresenceReported(name, "ready", "dialer"))
-        kept = Exposition(hall.metrics, hall.census)
         for steps in rounds:
             for what, *how in steps:
                 if what == "presence":
                     hall.do(PresenceReported(how[0], how[1], "dialer"))
                 else:
                     getattr(hall, what)(*how)
-            text = await scraped(kept)
+            text = await scraped(hall.exposition)
             assert own(text) == own(await scraped(Exposition(hall.metrics, hall.census)))
 
-    asyncio.run(live())
+    with patch.object(module, "SWEEP_REPS", 0):  # nothing is found by luck
+        asyncio.run(live())
 
 
-def lines_of(reps: list[Rep], now_ns: int) -> tuple[Shown, list[bytes]]:
-    shown = Shown(now_ns)
-    shown.add(reps)
-    return shown, RepLines("all").render(shown)
+def lines_of(reps: list[Rep], now_ns: int) -> tuple[Copies, list[bytes]]:
+    copies = Copies(len(reps), now_ns)
+    copies.add(range(len(reps)), reps)
+    return copies, RepLines("all").render(copies)
 
 
 def test_a_pause_that_nobody_ends_shows_its_end() -> None:
     rep = Rep("ana", "north", state="ready", paused_until_ns=NOW_NS + 1)
     kept = RepLines("all")
     for now_ns in (NOW_NS, NOW_NS + 1, NOW_NS):  # and the clock goes back
-        shown, fresh = lines_of([rep], now_ns)
-        assert kept.render(shown) == fresh
+        copies, fresh = lines_of([rep], now_ns)
+        assert kept.render(copies) == fresh
         assert kept.tally.available["north",] == (now_ns > NOW_NS)
 
 
@@ -198,33 +201,77 @@ def test_a_lead_that_only_left_the_pipeline_shows() -> None:
     kept = RepLines("all")
     kept.render(lines_of([rep], NOW_NS)[0])
     del rep.open["K1"]
-    shown, fresh = lines_of([rep], NOW_NS)
+    copies, fresh = lines_of([rep], NOW_NS)
     rep.open.clear()  # after the copy: not in this text
-    assert kept.render(shown) == fresh
+    assert kept.render(copies) == fresh
     assert b'distributor_rep_inflight_leads{rep="ana",team="north"} 1.0\n' in b"".join(fresh)
 
 
-def test_lines_are_made_anew_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    reps = [Rep(name, "north", state="ready") for name in NAMES]
-    kept = RepLines("all")
-    kept.render(lines_of(reps, NOW_NS)[0])
-    write, calls = kept._write, 0
+@pytest.mark.parametrize("calls", [1, 2, 3])
+async def test_a_scrape_that_failed_does_the_next_no_harm(
+    metrics: Metrics, census: FakeCensus, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    census.restless = False
+    census.people = [Rep(name, "north", state="ready") for name in NAMES]
+    exposition = Exposition(metrics, census)
+    await scraped(exposition)
+    write = RepLines._write
 
     def failing(*given: Any) -> None:
         nonlocal calls
-        calls += 1
-        if calls == 2:
+        calls -= 1
+        if not calls:
             raise RuntimeError("once")
         write(*given)
 
-    monkeypatch.setattr(kept, "_write", failing)
-    fewer = [Rep(name, "south", state="busy") for name in NAMES[:3]]
+    monkeypatch.setattr(RepLines, "_write", failing)
+    for rep in census.people[:3]:
+        rep.team, rep.state = "south", "busy"
+    exposition.changed(census.people[:3])
     with pytest.raises(RuntimeError, match="once"):
-        kept.render(lines_of(fewer, NOW_NS)[0])
-    shown, fresh = lines_of(reps, NOW_NS)
-    assert kept.render(shown) == fresh
-    assert kept.tally.reps["north", "ready"] == len(NAMES)
-    assert not kept.tally.reps["south", "busy"]
+        await scraped(exposition)
+    text = await scraped(exposition)
+    assert own(text) == own(await scraped(Exposition(metrics, census)))
+    assert b'reps{state="busy",team="south"} 3.0' in text
+
+
+async def test_what_nobody_told_of_rights_itself(
+    metrics: Metrics, census: FakeCensus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_REPS", 3)
+    census.restless = False
+    census.people = [Rep(name, "north", state="ready") for name in NAMES]
+    exposition = Exposition(metrics, census)
+    await scraped(exposition)
+    for _ in range(3):
+        for rep in census.people:
+            rep.assignments += 1
+        await scraped(exposition)
+        text = await scraped(exposition)
+        assert own(text) == own(await scraped(Exposition(metrics, census)))
+
+
+async def test_only_what_changed_is_copied(
+    metrics: Metrics, census: FakeCensus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_REPS", 0)
+    census.restless = False
+    census.people = [Rep(f"rep{number}", "north") for number in range(50)]
+    exposition = Exposition(metrics, census)
+    copied: list[int] = []
+    render = RepLines.render
+    monkeypatch.setattr(
+        RepLines,
+        "render",
+        lambda lines, copies: copied.append(len(copies.reps)) or render(lines, copies),
+    )
+    await scraped(exposition)
+    exposition.changed([*census.people[7:9], Rep("gone", "north")])
+    await scraped(exposition)
+    await scraped(exposition)
+    census.people = census.people[1:]
+    await scraped(exposition)
+    assert copied == [50, 2, 0, 49]
 
 
 async def test_texts_are_made_beside_the_loop(
@@ -291,13 +338,13 @@ async def test_a_scrape_given_up_half_way_does_the_next_no_harm(
     begun, go, at_work, most = asyncio.Event(), threading.Event(), 0, 0
     render = RepLines.render
 
-    def held(lines: RepLines, shown: Shown) -> list[bytes]:
+    def held(lines: RepLines, copies: Copies) -> list[bytes]:
         nonlocal at_work, most
         at_work += 1
         most = max(most, at_work)
         loop.call_soon_threadsafe(begun.set)
         assert go.wait(60)
-        made = render(lines, shown)
+        made = render(lines, copies)
         at_work -= 1
         return made
 
