@@ -218,5 +218,5 @@ def _met(scrape: Scrape) -> bool:
     limit = min(ms for reps, ms in GOALS_MS.items() if reps >= scrape.reps)
     name = f"{scrape.reps} reps, {scrape.per_rep}: "
     total = goal(name + "ms of the loop for a scrape", scrape.loop_ms, limit, least=False)
-    hold = goal(name + "longest hold, ms of work", scrape.hold_worst_ms, limit, least=False)
+    hold = goal(name + "longest hold, ms of work", scrape.hold_ms, limit, least=False)
     return total and hold

@@ -19,8 +19,8 @@ from distributor.observe.rep_lines import Copies, RepLines
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-SLICE_REPS: Final = 1_000
-"""After the copies of so many reps, some half a millisecond, the loop has its turn."""
+SLICE_REPS: Final = 500
+"""After the copies of so many reps, a quarter of a millisecond, the loop has its turn."""
 
 SWEEP_REPS: Final = 250
 """So many reps are looked at in turn though nobody said that they changed: whatever is wrong rights itself."""

@@ -61,16 +61,16 @@ class Hall:
         self.now_ns = NOW_NS
         self.engine = Engine(tag="TEST", seed=1, factories=Policies())
         self.metrics = Metrics(Floor("none"), ["acme"], per_rep)
-        self.census = EngineCensus(
-            self.engine.state,
-            Outbox(["mqtt"], nothing, lambda: self.now_ns),
-            Path("none.db"),
-            lambda: self.now_ns,
-        )
-        self.exposition = Exposition(self.metrics, self.census)
+        self.exposition = self.new()
         self.count = 0
         self.given: list[tuple[str, str, str]] = []
         self.floor(dict.fromkeys(NAMES, "north"))
+
+    def new(self) -> Exposition:
+        """One that has seen nothing."""
+        outbox = Outbox(["mqtt"], nothing, lambda: self.now_ns)
+        state, path = self.engine.state, Path("none.db")
+        return Exposition(self.metrics, EngineCensus(state, outbox, path, lambda: self.now_ns))
 
     def do(self, event: Event) -> None:
         self.count += 1
@@ -174,7 +174,7 @@ def test_a_kept_text_is_that_made_from_scratch_whatever_happened_in_between(
                 else:
                     getattr(hall, what)(*how)
             text = await scraped(hall.exposition)
-            assert own(text) == own(await scraped(Exposition(hall.metrics, hall.census)))
+            assert own(text) == own(await scraped(hall.new()))
 
     with patch.object(module, "SWEEP_REPS", 0):  # nothing is found by luck
         asyncio.run(live())
@@ -211,6 +211,7 @@ def test_a_lead_that_only_left_the_pipeline_shows() -> None:
 async def test_a_scrape_that_failed_does_the_next_no_harm(
     metrics: Metrics, census: FakeCensus, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
+    monkeypatch.setattr(module, "SWEEP_REPS", 0)
     census.restless = False
     census.people = [Rep(name, "north", state="ready") for name in NAMES]
     exposition = Exposition(metrics, census)
