@@ -67,15 +67,21 @@ class DaemonProcess:
         self.store = folder / "distributor.db"
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "distributor.toml"
-        everything: dict[str, Any] = dict(tables)
-        everything["store"] = {**everything.get("store", {}), "path": str(self.store)}
-        given = {**everything.get("mqtt", {}), **(mqtt or {})}
-        everything["mqtt"] = {**given, "port": broker_port, "client_id": client_id}
-        everything["http"] = {"port": self.http_port}
-        everything.setdefault("log", {"level": "warning"})
-        self.config.write_text(toml(everything))
+        self._mqtt = {**(mqtt or {}), "port": broker_port, "client_id": client_id}
+        self.write(tables)
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "daemon.log"
+
+    def write(self, tables: Mapping[str, Any]) -> None:
+        """Write the configuration, at once as a whole."""
+        everything: dict[str, Any] = dict(tables)
+        everything["store"] = {**everything.get("store", {}), "path": str(self.store)}
+        everything["mqtt"] = {**everything.get("mqtt", {}), **self._mqtt}
+        everything["http"] = {"port": self.http_port}
+        everything.setdefault("log", {"level": "warning"})
+        new = self.config.with_suffix(".new")
+        new.write_text(toml(everything))
+        new.replace(self.config)
 
     def launch(self, **more: Any) -> None:
         """Start it and return at once."""
@@ -117,9 +123,16 @@ class DaemonProcess:
 
     def get(self, path: str, timeout: float = 10.0) -> tuple[int, bytes]:
         """GET over HTTP: (status, body)."""
+        return self.call("GET", path, timeout=timeout)
+
+    def call(
+        self, method: str, path: str, body: object = None, *, timeout: float = 30.0
+    ) -> tuple[int, bytes]:
+        """A request with a JSON body: (status, body of the answer)."""
         link = HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
         try:
-            link.request("GET", path)
+            data = None if body is None else json.dumps(body)
+            link.request(method, path, data, {"Content-Type": "application/json"})
             answer = link.getresponse()
             return answer.status, answer.read()
         finally:

@@ -104,7 +104,9 @@ def _both() -> list[Path]:
 def _replay(path: Path, time_scale: float, folder: str | None) -> Summary:
     """One replay on a broker of its own; what it shows goes to standard error."""
     options: dict[str, Any] = {"seconds": None, "rate": None, "reps": None}
-    plan = make_plan(argparse.Namespace(trace=path, time_scale=time_scale, **options))
+    plan = make_plan(
+        argparse.Namespace(trace=path, time_scale=time_scale, prometheus=None, **options)
+    )
     with (
         tempfile.TemporaryDirectory(dir=folder) as there,
         Mosquitto(Path(there) / "broker", durable=False) as broker,

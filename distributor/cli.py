@@ -143,6 +143,18 @@ def _check_config(args: argparse.Namespace) -> int:
     return OK
 
 
+def _rules(args: argparse.Namespace) -> int:
+    from distributor.observe import rules
+
+    path = _config_path(args)
+    try:
+        settings = _load(path)
+    except BadConfig as error:
+        raise _summary(error, path) from None
+    print(rules.text(settings), end="")
+    return OK
+
+
 def _init(args: argparse.Namespace) -> int:
     for path in starter.write(Path(args.folder)):
         print(path)
@@ -245,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(add("demo", _demo, "run a whole floor on this machine: broker, vendor, dialer, reps"))
     check = add("check-config", _check_config, "print every problem of a configuration file")
     check.add_argument("file", metavar="FILE")
+    _add_config(add("rules", _rules, "print the rules for Prometheus that suit a configuration"))
     init = add("init", _init, "write a starter configuration and what goes around it")
     init.add_argument("folder", metavar="DIR")
 
@@ -288,6 +301,14 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace", metavar="FILE", help="replay the arrivals and shifts of a CSV or CSV.gz file"
     )
+    parser.add_argument(
+        "--prometheus",
+        type=_port,
+        nargs="?",
+        const=9090,  # where Grafana looks for one
+        metavar="PORT",
+        help="run a Prometheus beside it that scrapes it, on PORT of 127.0.0.1 (9090)",
+    )
 
 
 def _positive(text: str) -> float:
@@ -296,6 +317,12 @@ def _positive(text: str) -> float:
         if math.isfinite(number) and number > 0:
             return number
     raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number above 0; give one like 90 or 0.5")
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) < 65_536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text[:60]!r} is no port from 1 to 65535; give one")
 
 
 def _count(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,21 @@ settings.register_profile(
     "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("house")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the long tests, whatever order was drawn: the last one to
+    begin decides when all are done. (``worksteal`` gives every worker an equal run of the list.)"""
+    long = [item for item in items if item.get_closest_marker("long")]
+    rest = [item for item in items if not item.get_closest_marker("long")]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = -(-len(items) // workers)
+    items.clear()
+    for first in range(workers):
+        share = long[first::workers]
+        items += share + rest[: size - len(share)]
+        del rest[: size - len(share)]
 
 
 @pytest.fixture(autouse=True)

@@ -94,8 +94,6 @@ class BrokerSide:
         return encode(DaemonStatus(state, __version__, at))
 
     def _connected(self, session_present: bool) -> None:
-        if self.link.counters.connects > 1:
-            self._daemon.metrics.reconnected("mqtt")
         self.link.publish(self._topic, self._status("online", self._attempt_ns), retain=True)
         self._daemon.mark_target("mqtt", True, "connected")
         self.sender.wake()

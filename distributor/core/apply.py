@@ -244,6 +244,8 @@ class Apply:
                 status=None if lead.state == "closed" else lead.status,
                 prefers=decision.prefers,
                 deadline_ns=decision.deadline_ns,
+                clock_ns=decision.at_ns,
+                first_clock_ns=lead.speed_from_ns,
                 reason=decision.reason,
                 because=decision.because,
             )

@@ -13,6 +13,7 @@ from distributor.domain.decisions import (
     LeadReleased,
     LeadRerouted,
     LeaseRestarted,
+    ReleaseReason,
     WorkEndCause,
     WorkEnded,
 )
@@ -118,7 +119,7 @@ class Leases:
         self._core.emit(LeadHeld(lead.key, kind, self._core.now_ns, because))
 
     def release(
-        self, lead: Lead, reason: str, because: str, prefers: str = "", by: str = ""
+        self, lead: Lead, reason: ReleaseReason, because: str, prefers: str = "", by: str = ""
     ) -> None:
         """A parked, held or closed lead waits in its pool again."""
         core = self._core

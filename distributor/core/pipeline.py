@@ -147,7 +147,7 @@ class Pipeline:
                 deadline_ns=core.now_ns + flow.span_ns(flow.working_limit_seconds)
                 if lead.state != "closed"
                 else 0,
-                speed_seconds=self._seconds(lead.clock_ns, at_ns) if first else None,
+                speed_seconds=self._seconds(lead.speed_from_ns, at_ns) if first else None,
                 response_seconds=response,
                 on_time=at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
                 blameless=lead.blameless,
@@ -178,7 +178,7 @@ class Pipeline:
     def count_standard(self, lead: Lead, at_ns: int) -> None:
         """Give the lead its speed-to-contact verdict, by the time of the contact."""
         flow = self._core.state.floor.flow
-        met = at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds)
+        met = at_ns <= lead.speed_from_ns + flow.span_ns(flow.first_contact_seconds)
         self._core.emit(StandardCounted(lead.key, lead.pool, STANDARD, met, lead.test))
 
     def _tell_late(self, lead: Lead, match: _Match, at_ns: int) -> None:

@@ -165,7 +165,7 @@ class State:
         """When the lead's speed-to-contact standard is missed; 0 once the verdict is known."""
         if lead.standard:
             return 0
-        return lead.clock_ns + self.floor.flow.span_ns(self.floor.flow.first_contact_seconds)
+        return lead.speed_from_ns + self.floor.flow.span_ns(self.floor.flow.first_contact_seconds)
 
     def set_again(self) -> None:
         """Set the deadlines that follow from the settings anew: those changed."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from distributor.demo.broker import missing_extras
 from distributor.demo.plan import DEFAULT_RATE, DEFAULT_REPS, Plan, rep_names
+from distributor.demo.prometheus import check_free, find_prometheus
 from distributor.demo.trace import read_trace
 from distributor.errors import BadConfig, Unavailable
 from distributor.observe import logs
@@ -41,6 +42,9 @@ def main(args: argparse.Namespace) -> int:
 
     console = Console()
     plan = make_plan(args)
+    if plan.prometheus is not None:
+        find_prometheus()
+        check_free(plan.prometheus)
     folder = Path(tempfile.mkdtemp(prefix="distributor-demo-"))
     try:
         summary = play(plan, folder, console)
@@ -73,6 +77,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         reps=trace.reps if trace else rep_names(args.reps or DEFAULT_REPS),
         time_scale=args.time_scale,
         trace=trace,
+        prometheus=args.prometheus,
     )
 
 

@@ -34,13 +34,15 @@ _NAMES: Final = (
 class Plan(Struct, frozen=True):
     """``seconds`` and ``rate`` (leads a minute) are of the wall clock; ``time_scale`` is how many
     seconds pass on the floor in one of them. ``seconds`` None: until the story is told, or the trace
-    is through. With a ``trace`` the rate is the trace's own."""
+    is through. With a ``trace`` the rate is the trace's own. ``prometheus``: the port of a Prometheus that
+    is to run beside it, None for none."""
 
     seconds: float | None
     rate: float
     reps: tuple[str, ...]
     time_scale: float
     trace: Trace | None = None
+    prometheus: int | None = None
 
     @property
     def dark(self) -> str | None:

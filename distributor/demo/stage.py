@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +21,18 @@ from distributor.demo.eyes import Eyes
 from distributor.demo.floor import DemoFloor
 from distributor.demo.peer import Address
 from distributor.demo.plan import Plan
+from distributor.demo.prometheus import Prometheus
 from distributor.demo.story import Story
 from distributor.demo.summary import Summary, summarise
 from distributor.demo.vendor import Vendors
 from distributor.errors import Unavailable
+from distributor.observe import rules
 from distributor.runtime.clock import Clock
 from distributor.settings import Settings, parse
 
 _PREFIX: Final = "leads"
 _READY_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 20.0
 _LEDGER: Final = "distributor_lead_conservation_difference"
@@ -39,14 +43,16 @@ async def perform(plan: Plan, folder: Path, console: Console) -> Summary:
 
     Raises what ended the daemon, and ``Unavailable`` when a part does not come up.
     """
-    ended = _ctrl_c()
+    beside: list[Prometheus] = []
+    ended = _ctrl_c(beside)
     name = f"demo-{uuid.uuid4().hex[:8]}"  # a broker from outside may remember other demos
     async with contextlib.AsyncExitStack() as stack:
         address = await _open_broker(stack, console)
         floor = DemoFloor(address, _PREFIX, name, plan)
         await floor.connect()
         stack.push_async_callback(floor.stop)
-        daemon = Daemon(_settings(plan, address, folder, name))
+        settings = _settings(plan, address, folder, name)
+        daemon = Daemon(settings)
         await daemon.start()
         stack.push_async_callback(daemon.stop)
         assert daemon.web is not None
@@ -57,11 +63,17 @@ async def perform(plan: Plan, folder: Path, console: Console) -> Summary:
         stack.push_async_callback(vendors.stop)
         await _until_ready(eyes)
         _introduce(console, eyes.url, folder)
+        if plan.prometheus is not None:
+            target = f"127.0.0.1:{daemon.web.port}"
+            place, text = folder / "prometheus", rules.text(settings)
+            beside.append(Prometheus(place, target, port=plan.prometheus, rules=text))
+            await _open_prometheus(stack, beside[0], console)
         board = Board(eyes, floor.stream, console, plan.time_scale)
         story = Story(plan, floor.reps, board.say)
         daemon.failed.add_done_callback(lambda _: ended.set())
         async with asyncio.TaskGroup() as group:
             services = [floor.run(), story.play(), board.run(story.see)]
+            services += [_watch(prometheus, board.say) for prometheus in beside]
             tasks = [group.create_task(service) for service in services]
             sending = group.create_task(vendors.run(eyes.url))
             if plan.seconds is not None:
@@ -157,17 +169,44 @@ def _introduce(console: Console, url: str, folder: Path) -> None:
         console.print(f"{what:<10}{text}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _ctrl_c() -> asyncio.Event:
-    """The first Ctrl-C (or SIGTERM) ends the show in order, the second one at once."""
+async def _open_prometheus(
+    stack: contextlib.AsyncExitStack, prometheus: Prometheus, console: Console
+) -> None:
+    stack.push_async_callback(asyncio.to_thread, prometheus.stop)
+    await asyncio.to_thread(prometheus.start)
+    console.print(
+        f"prometheus {prometheus.url} (in Grafana: a data source of type Prometheus with this URL, then "
+        "the dashboards in grafana/dashboards; see docs/grafana.md)",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+async def _watch(prometheus: Prometheus, say: Callable[[str, str], None]) -> None:
+    """The show goes on without it."""
+    while prometheus.running:  # noqa: ASYNC110 - a process has no event
+        await asyncio.sleep(_LOOK_SECONDS)
+    say("prometheus has ended, the demo goes on", prometheus.last_words())
+
+
+def _ctrl_c(beside: Sequence[Prometheus]) -> asyncio.Event:
+    """The first Ctrl-C (or SIGTERM, or the end of the terminal) ends the show in order, the second one
+    at once, with what runs ``beside``."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
         if ended.is_set():
+            for process in beside:
+                process.kill()
             os._exit(130)
         ended.set()
 
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        numbers.append(signal.SIGHUP)
     with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # no main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.add_signal_handler(number, on_signal)
     return ended

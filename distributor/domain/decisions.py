@@ -39,6 +39,7 @@ HoldKind = Literal[
     "working_limit",
     "delivery_failed",
 ]
+ReleaseReason = Literal["callback_due", "recycled", "supervisor"]
 EventOutcome = Literal["accepted", "stale", "duplicate", "rejected"]
 WorkEndCause = Literal[
     "call_ended",
@@ -266,7 +267,7 @@ class LeadReleased(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     """A parked, closed or held lead waits in its pool again. ``prefers``: the rep asked first."""
 
     lead_key: str
-    reason: str
+    reason: ReleaseReason
     at_ns: int
     deadline_ns: int
     because: str

@@ -129,7 +129,8 @@ class PoolView(Protocol):
         ...
 
     def age_seconds(self, lead: Lead, now_ns: int) -> float:
-        """The lead's age since its clock began, in seconds of the floor's time."""
+        """The lead's age since its clock began, at its arrival or at its latest release, in seconds of the
+        floor's time."""
         ...
 
     def seconds(self, since_ns: int, now_ns: int) -> float:

@@ -78,6 +78,7 @@ class Metrics:
             self.registry.register(family)
         self._bind()
         self._vendors: set[str] = set()
+        self._was_up: set[str] = set()
         self._team: dict[str, str] = {}
         self._response: dict[str, Buckets] = {}
         self._held: dict[str, tuple[str, int]] = {}
@@ -145,7 +146,8 @@ class Metrics:
         for channel in CHANNELS:
             self._ack.create((channel,))
             self.counter("intake_dead_letters_total").create((channel,))
-            self.counter("intake_refused_total").create((channel,))
+        self._create("intake_refused_total", ("http",))  # from the broker we stop reading instead
+        self._create("leads_recycled_total", get_args(d.ReleaseReason))
         self._create("assignments_ended_total", get_args(d.EndCause))
         self._create("lead_events_total", LEAD_EVENT_TYPES, get_args(d.EventOutcome))
         self._create("throttle_deferrals_total", THROTTLE_REASONS)
@@ -374,9 +376,12 @@ class Metrics:
             waited = (at_ns - opened_ns) / NANOSECONDS
             self.histogram("exception_decision_seconds").observe((kind,), max(0.0, waited))
 
-    def _released(self, decision: d.LeadReleased, _: Entry, lead_of: LeadOf) -> None:
+    def _released(self, decision: d.LeadReleased, entry: Entry, lead_of: LeadOf) -> None:
         if self._held:
-            self._left_desk(decision.lead_key, "recycled", decision.at_ns)
+            # Who gives a lead from the desk to a rep releases it on the way.
+            by_hand = type(entry.event) is SupervisorActed and entry.event.action == "assign"
+            result = "assigned" if by_hand else "recycled"
+            self._left_desk(decision.lead_key, result, decision.at_ns)
         lead = lead_of(decision.lead_key)
         if lead is None or not lead.test:
             self.counter("leads_recycled_total").add((decision.reason,))
@@ -445,8 +450,13 @@ class Metrics:
     def connected(self, peer: str, up: bool) -> None:
         """A peer (``mqtt`` or a dialer's id) takes messages, or does not. The first call makes the
         peer's series."""
-        self.gauge("intake_connected").set((peer,), int(up))
-        self.counter("peer_reconnects_total").create((peer,))
+        gauge, reconnects = self.gauge("intake_connected"), self.counter("peer_reconnects_total")
+        reconnects.create((peer,))
+        if up:
+            if peer in self._was_up and not gauge.cells[peer,]:
+                reconnects.add((peer,))
+            self._was_up.add(peer)
+        gauge.set((peer,), int(up))
 
     def link_totals(self, peer: str, totals: Mapping[str, int]) -> None:
         """What a link has counted since it was made (event -> total), as of now."""
@@ -457,10 +467,6 @@ class Metrics:
     def oldest_unacked(self, seconds: float) -> None:
         """The age of the oldest message that the broker gave us and we have not acknowledged."""
         self.gauge("intake_oldest_unacknowledged_age_seconds").set((), seconds)
-
-    def reconnected(self, peer: str) -> None:
-        """A connection was made again after a loss."""
-        self.count("peer_reconnects_total", peer)
 
     def reloaded(self, ok: bool, at_ns: int) -> None:
         """New settings were taken into force, or refused."""

@@ -148,7 +148,10 @@ _INTAKE = (
         "assignments that no dialer was subscribed to).",
     ),
     _counter(
-        "peer_reconnects_total", "peer", "connections", "Connections made again after a loss."
+        "peer_reconnects_total",
+        "peer",
+        "connections",
+        "Times that the peer was there again after a loss.",
     ),
     _histogram(
         "lead_score",
@@ -177,7 +180,8 @@ _LEDGER = (
         "queue_oldest_lead_age_seconds",
         "queue",
         "seconds",
-        "Age of the pool's oldest waiting lead, 0 when none waits.",
+        "Age of the pool's oldest waiting lead, 0 when none waits: since its arrival, or since its latest release"
+        " (a callback that was due, a recycled lead).",
     ),
     _counter("leads_recycled_total", "reason", "leads", "Leads that wait in a pool again."),
 )
@@ -291,7 +295,8 @@ _REPS = (
         "rep_contacts_total",
         "rep on_time",
         "leads",
-        "The rep's contacts, by whether they met the standard.",
+        "The rep's contacts, by whether they came within the standard's limit: counted from the lead's arrival,"
+        " or from its latest release (a callback that was due, a recycled lead).",
         per_rep=True,
     ),
     _gauge(

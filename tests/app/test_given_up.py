@@ -72,9 +72,12 @@ async def until(what: Callable[[], bool]) -> None:
 
 
 async def on_the_desk(daemon: Any, client: Any, key: str) -> dict[str, Any]:
-    """The lead's case, once there is one."""
+    """The lead's case, once there is one: readers see it when it is committed, after it was decided."""
     await until(lambda: daemon.engine.state.leads[key].state == "exception")
-    (case,) = (await client.ask("GET", "/v1/exceptions"))["items"]
+    async with asyncio.timeout(60):
+        while not (cases := (await client.ask("GET", "/v1/exceptions"))["items"]):
+            await asyncio.sleep(0.01)
+    (case,) = cases
     assert (case["lead_key"], case["kind"]) == (key, "delivery_failed")
     assert (await client.ask("GET", "/v1/reps/ana"))["flow"] == 1.0
     found: dict[str, Any] = case

@@ -252,6 +252,7 @@ def test_the_trace_bench_notices_what_is_missing(
     assert "MISSED" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_a_killed_daemon_loses_nothing_that_was_acknowledged(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

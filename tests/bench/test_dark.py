@@ -82,6 +82,7 @@ def test_the_command_prints_the_cases_and_ends_with_json(capsys, monkeypatch) ->
     assert set(last["cases"][SHORT.name]) == {"lease", "central queue"}
 
 
+@pytest.mark.long
 @pytest.mark.real
 @pytest.mark.timeout(120)
 def test_the_daemon_on_the_same_floor_keeps_no_lead_with_the_dark_rep() -> None:

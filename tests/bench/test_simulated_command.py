@@ -312,6 +312,7 @@ def test_no_other_constant_is_made_from_one_that_can_be_set() -> None:
                     assert not used & set(tuning.names())
 
 
+@pytest.mark.long
 def test_a_changed_constant_changes_the_runs(tiny, capsys) -> None:
     given = ["--scenario", tiny, "--policy", "lease", "--seeds", "1", "--json", "--jobs"]
     command(*given, "1")

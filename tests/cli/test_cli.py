@@ -16,11 +16,13 @@ from msgspec.structs import replace
 from distributor import __version__, printing
 from distributor.cli import main
 from distributor.errors import BadConfig, StoreFailed, Unavailable
+from distributor.observe import rules
 from distributor.settings import load
-from distributor.starter import FILES
+from distributor.starter import FILES, FOLDER
 from distributor.store.sqlite import SQLiteStore
 
 MINIMAL = "[http]\n[[pools]]\nid = 'p'\n[[reps]]\nid = 'ana'\n"
+NEVER_FIRES = f"{MINIMAL}[standards.speed_to_contact]\ntarget = 0.5\n"
 BAD = "[http]\nprot = 1\n[[reps]]\nid = 5\n"
 
 LEAD = {
@@ -206,6 +208,21 @@ def test_check_config_of_an_unreadable_file_is_one_line(here, capsys, content):
     assert capsys.readouterr().out.count("\n") == 1
 
 
+def test_rules_prints_the_rules_of_the_settings_and_nothing_else(here, capsys):
+    (here / "floor.toml").write_text(f"{MINIMAL}[alerts]\nunassigned_seconds = 17\n")
+    assert main(["rules", "--config", "floor.toml"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == rules.text(load(here / "floor.toml"))
+    assert "age_seconds) > 17\n" in printed
+
+
+@pytest.mark.parametrize("text, says", [(BAD, "3 problems"), (NEVER_FIRES, "could never fire")])
+def test_rules_of_a_bad_file_are_one_line_and_exit_2(here, capsys, text, says):
+    (here / "distributor.toml").write_text(text)
+    assert main(["rules"]) == 2
+    assert says in one_line(capsys)
+
+
 def test_run_hands_the_settings_to_the_daemon(here, app):
     (here / "distributor.toml").write_text(MINIMAL)
     assert main(["run"]) == 0
@@ -276,7 +293,7 @@ def test_demo_gets_its_options(monkeypatch):
 def test_init_writes_a_configuration_that_passes_the_check(here, capsys):
     assert main(["init", "floor"]) == 0
     written = capsys.readouterr().out.split()
-    assert written == [f"floor/{name}" for name in FILES]
+    assert written == [f"floor/{name}" for name in (*FILES, FOLDER)]
     assert main(["check-config", "floor/distributor.toml"]) == 0
     settings = load(here / "floor/distributor.toml")
     assert settings.mqtt is not None
@@ -301,7 +318,7 @@ def test_every_default_that_the_starter_file_shows_is_the_default(here):
     assert load(path) == replace(plain, flow=replace(plain.flow, window=1))
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, FOLDER])
 def test_init_overwrites_nothing(here, capsys, name):
     (here / name).write_text("mine")
     assert main(["init", "."]) == 2

@@ -13,6 +13,8 @@ from distributor import starter
 from tests.brokers import free_port
 from tests.real import need_program
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -60,6 +62,18 @@ def test_promtool_accepts_the_scrape_configuration(folder):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_grafana_needs_is_copied_as_it_is(folder):
+    def files(root):
+        return {
+            str(path.relative_to(root)): path.read_bytes()
+            for part in ("dashboards", "provisioning")
+            for path in (root / part).rglob("*")
+            if path.is_file()
+        }
+
+    assert files(folder / "grafana") == files(ROOT / "grafana")
 
 
 def test_the_unit_starts_this_program_on_this_folder(folder):

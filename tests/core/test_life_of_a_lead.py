@@ -208,6 +208,38 @@ def test_a_callback_is_parked_and_comes_back_to_its_rep() -> None:
     assert (scene.look(key).state, scene.look(key).rep) == ("assigned", rep)
 
 
+def test_a_callback_that_is_due_is_as_urgent_as_a_lead_that_has_just_come() -> None:
+    """Not as old as its first arrival: that would put it behind every other, and call its rep late."""
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("contacted", key, at_ns=BEGIN + 5 * SECOND)
+    scene.report("status", key, status="callback", callback_ns=BEGIN + 600 * SECOND)
+    scene.ready("ana", state="away")
+    scene.at(640)
+    pool = scene.engine.state.pools["default"]
+    assert (scene.look(key).state, pool.oldest_clock_ns()) == ("waiting", BEGIN + 600 * SECOND)
+    scene.ready("ana")
+    again = scene.decided(Assigned)[-1]
+    assert again.contact_by_ns == BEGIN + 660 * SECOND
+    scene.at(650)
+    contact = only(scene.report("contacted", key), ContactRecorded)
+    assert (contact.speed_seconds, contact.on_time) == (None, True)
+
+
+def test_speed_to_contact_counts_from_the_arrival_however_often_a_lead_is_released() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    for due in (600, 900):
+        scene.report("status", key, status="callback", callback_ns=BEGIN + due * SECOND)
+        scene.at(due + 1)
+    scene.at(930)
+    contact = only(scene.report("contacted", key), ContactRecorded)
+    assert (contact.speed_seconds, contact.on_time) == (930.0, True)
+    assert [count.met for count in scene.decided(StandardCounted)] == [False]
+
+
 def test_a_callback_that_converts_counts_for_the_last_owner() -> None:
     scene = Scene()
     scene.ready("ana")

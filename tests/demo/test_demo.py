@@ -114,7 +114,9 @@ def test_ctrl_c_ends_a_demo_in_order():
 
 @pytest.fixture
 def args():
-    return types.SimpleNamespace(seconds=1.0, rate=None, reps=None, time_scale=1.0, trace=None)
+    return types.SimpleNamespace(
+        seconds=1.0, rate=None, reps=None, time_scale=1.0, trace=None, prometheus=None
+    )
 
 
 def summary_with(**more):
@@ -175,6 +177,7 @@ def test_a_trace_that_is_not_there_is_an_error_of_one_line(capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_a_demo_shows_flow_leave_two_reps_and_come_back():
     """On a slow machine it takes longer: the demo waits for it, and so does this."""
@@ -217,6 +220,7 @@ def _replay(path, speed, folder):
     return out, arrivals
 
 
+@pytest.mark.long
 @pytest.mark.real
 @pytest.mark.timeout(300)
 def test_four_recorded_days_through_a_real_broker_lose_nothing(tmp_path):
@@ -225,6 +229,7 @@ def test_four_recorded_days_through_a_real_broker_lose_nothing(tmp_path):
     assert figure(out, "leads in") == arrivals == 1912
 
 
+@pytest.mark.long
 @pytest.mark.real
 @pytest.mark.timeout(300)
 def test_a_small_recording_through_a_real_broker_loses_nothing(tmp_path):

@@ -71,6 +71,7 @@ def test_every_console_block_belongs_to_a_page_that_is_followed() -> None:
     assert {block.page for block in every("console")} <= RUN_HERE
 
 
+@pytest.mark.long
 def test_the_quickstart_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         follow(reader, DOCS / "quickstart.md")
@@ -131,6 +132,7 @@ def test_the_page_about_operations_works_as_written(tmp_path: Path) -> None:
         follow(reader, DOCS / "operations.md")
 
 
+@pytest.mark.long
 def test_the_page_about_the_simulator_works_as_written(tmp_path: Path) -> None:
     with Reader(tmp_path) as reader:
         follow(reader, DOCS / "simulator.md")

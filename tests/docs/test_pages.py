@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from tests.docs.test_contract import OPEN, fits
 from tests.real import need_program
 from tools.docs.commands import subcommands
 from tools.docs.keys import TABLES, keys_of
+from tools.grafana import __main__ as grafana
 
 NOW_NS = 1_795_269_660_000_000_000
 EXECUTED = {"console", "csv", "toml", "json", "python", "sh"}
@@ -34,8 +36,11 @@ NOT_RUN = {
     "systemctl ": "there is no systemd here",
     "journalctl ": "there is no systemd here",
     "curl ": "test_consoles.py runs it",
+    "prometheus --config.file=": "tests/observe holds its files to promtool",
+    "mkdir -p /var/lib/grafana/": "there is no Grafana here",
 }
 """How lines of shell begin that are only parsed here, and why."""
+FLOOR = '[http]\n[[reps]]\nid = "ana"\n[[pools]]\nid = "default"\n'
 LOOKED_AT = {"text", "mermaid"}
 
 BANNED = {
@@ -270,7 +275,8 @@ def shell_lines() -> list[list[str]]:
 def test_a_line_of_shell_does_what_can_be_done_here(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``make`` says what it would do, a bench takes its options; the rest is told in NOT_RUN."""
+    """``make`` says what it would do, a bench and a command of ours take their options; the rest is told
+    in NOT_RUN."""
     if words[0] == "make":
         run = [need_program("make"), "-n", *words[1:]]
         done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -280,5 +286,15 @@ def test_a_line_of_shell_does_what_can_be_done_here(
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(f"bench.{words[3]}.run", lambda _args: 0)
         assert bench.main(words[3:]) == 0
+    elif words[0] == "distributor":
+        cli._parser().parse_args(list(takewhile(lambda word: word not in "|>", words[1:])))
+    elif words[:3] == ["python", "-m", "tools.grafana"]:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "distributor.toml").write_text(FLOOR)
+        assert grafana.main([]) == 0  # so that there is something to check
+        assert grafana.main(words[3:]) == 0
+    elif words[0] == "cp":
+        *sources, target = words[1:]
+        assert all(list(ROOT.glob(source)) for source in sources) and target.endswith("/")
     else:
         assert " ".join(words).startswith(tuple(NOT_RUN)), words

@@ -150,6 +150,7 @@ class Dialer:
         return self.live == ours
 
 
+@pytest.mark.long
 def test_five_kills_under_load_lose_nothing_and_assign_nothing_twice(tmp_path, broker):
     daemon = DaemonProcess(tmp_path / "daemon", broker=broker.port, reps=REPS)
     peer = Peer(broker.port, "leads/dialer/assign", "leads/dialer/revoke", "leads/in/acme/result")
@@ -241,7 +242,7 @@ def test_leads_sent_while_the_daemon_is_away_are_taken_at_its_return(daemon, bus
 
 def test_a_second_sigterm_ends_at_once(tmp_path):
     """A dialer that keeps a request open holds up the orderly stop; the second signal does not wait."""
-    from tests.e2e.webhooks import WebhookDialer
+    from bench.webhooks import WebhookDialer
 
     with WebhookDialer() as dialer:
         dialer.hang = True
@@ -273,7 +274,7 @@ def test_an_orderly_stop_waits_for_nobody_longer_than_ten_seconds(tmp_path, brok
     than we wait for the daemon's end."""
     import socket
 
-    from tests.e2e.webhooks import WebhookDialer
+    from bench.webhooks import WebhookDialer
 
     with WebhookDialer() as dialer:
         dialer.hang = True

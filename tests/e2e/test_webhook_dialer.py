@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.webhooks import WebhookDialer
 from tests.brokers import Mosquitto
 from tests.e2e.floor import DaemonProcess, Peer, calm, lead, running, until
-from tests.e2e.webhooks import WebhookDialer
 
 
 @pytest.fixture(scope="module")

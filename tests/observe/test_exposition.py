@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
     FakeCensus = Any
 
-STILL_EMPTY = {"link_events_total", "leads_recycled_total"}
+STILL_EMPTY = {"link_events_total"}
 """Families that have no series before something happens."""
 
 

@@ -243,9 +243,24 @@ def test_a_case_is_opened_and_leaves_the_desk(
     assert read("exception_decision_seconds_sum", kind="all_refused") == 90.0
 
 
+def test_a_case_that_a_supervisor_gives_to_a_rep_was_assigned(
+    metrics: Metrics, read: Reader
+) -> None:
+    """Its release on the way is not the answer."""
+    lead = a_lead()
+    metrics.project(entry(d.LeadHeld("K1", "all_refused", T0, "nobody")), knows(lead))
+    acted = SupervisorActed("assign", "mia", "knows the customer", rep="ana", lead_key="K1")
+    said = d.EventRecorded("", "supervisor:mia", "assign", "K1", "", "ana", T0, "accepted", "")
+    released = d.LeadReleased("K1", "supervisor", T0, 0, "by mia")
+    metrics.project(Entry(2, T0, acted, (said, released, assigned())), knows(lead))
+    assert read("exceptions_total", kind="all_refused", result="assigned") == 1
+    assert read("exceptions_total", kind="all_refused", result="recycled") == 0
+
+
 def test_a_recycled_lead_is_counted_by_reason(metrics: Metrics, read: Reader) -> None:
-    metrics.project(entry(d.LeadReleased("K1", "callback", T0, 0, "due")), knows(a_lead()))
-    assert read("leads_recycled_total", reason="callback") == 1
+    metrics.project(entry(d.LeadReleased("K1", "callback_due", T0, 0, "due")), knows(a_lead()))
+    assert read("leads_recycled_total", reason="callback_due") == 1
+    assert read("leads_recycled_total", reason="recycled") == 0
 
 
 def test_dead_letters_are_counted_by_where_they_came_in(metrics: Metrics, read: Reader) -> None:
@@ -297,8 +312,8 @@ def test_measures_of_the_machinery_arrive(metrics: Metrics, read: Reader) -> Non
     metrics.delivered("mqtt", "in_doubt", 0.01)
     metrics.set_aside("vici", "dead", 3)
     metrics.delivered("vici", "dead", 0.01)
-    metrics.connected("mqtt", True)
-    metrics.reconnected("mqtt")
+    for up in (False, True, True, False, True):
+        metrics.connected("mqtt", up)
     metrics.link_totals("mqtt", {"stale_acks": 2})
     metrics.link_totals("mqtt", {"stale_acks": 3})
     assert read("store_commit_seconds_bucket", le="0.0025") == 1

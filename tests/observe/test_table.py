@@ -104,11 +104,6 @@ def test_a_limit_that_is_no_edge_is_named_with_the_key_and_the_metric(monkeypatc
     )
 
 
-def test_alert_thresholds_are_edges() -> None:
-    assert 0.5 in metric("store_commit_seconds").edges
-    assert 0.25 in metric("event_loop_lag_seconds").edges
-
-
 def test_the_page_is_the_tables() -> None:
     """After a change of the table: python -m distributor.observe.table > docs/metrics.md"""
     assert (ROOT / "docs" / "metrics.md").read_text() == markdown()

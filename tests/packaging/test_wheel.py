@@ -34,13 +34,25 @@ def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
     return done.stdout
 
 
+def tree(folder: Path) -> dict[str, bytes]:
+    """Relative path -> content."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built offline from a copy, so that no leftovers of the checkout get in."""
     source = tmp_path_factory.mktemp("source")
-    for name in PACKAGES:
+    for name in (*PACKAGES, "grafana"):
         shutil.copytree(
-            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*_cache")
+            ROOT / name,
+            source / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("__pycache__", "*_cache"),
         )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -73,6 +85,12 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "_cache" not in str(path) and path.name != "ruff.toml"
     }
+    # Through the link distributor/starter/grafana, which the walk above does not follow.
+    ours |= {
+        f"distributor/starter/{path.relative_to(ROOT).as_posix()}"
+        for path in (ROOT / "grafana").rglob("*")
+        if path.suffix in (".json", ".yml")
+    }
     assert {name for name in ours if "__pycache__" not in name} - packed == set()
     assert not [name for name in packed if name.startswith(("tests/", "bench/"))]
 
@@ -90,12 +108,17 @@ def test_the_installed_command_comes_from_the_wheel_and_says_its_version(bin_fol
     assert version[1] in run(bin_folder / "distributor", "--version", cwd=bin_folder)
 
 
+@pytest.mark.long
 def test_the_installed_command_writes_a_configuration_that_it_accepts(
     bin_folder: Path, tmp_path: Path
 ) -> None:
     run(bin_folder / "distributor", "init", tmp_path / "site", cwd=tmp_path)
     config = tmp_path / "site" / "distributor.toml"
     run(bin_folder / "distributor", "check-config", config, cwd=tmp_path)
+    rules = run(bin_folder / "distributor", "rules", "--config", config, cwd=tmp_path)
+    assert rules == (tmp_path / "site" / "rules.yml").read_text()
+    for name in ("dashboards", "provisioning"):
+        assert tree(tmp_path / "site" / "grafana" / name) == tree(ROOT / "grafana" / name)
 
 
 def test_every_shipped_policy_is_found_by_its_entry_point(bin_folder: Path) -> None:

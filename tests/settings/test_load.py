@@ -598,6 +598,7 @@ SHAPED = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=200)
 @given(tree=TREES | SHAPED)
 def test_no_document_does_anything_but_load_or_be_refused(tree):

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
-from tests.brokers import free_port
+from bench.broker import free_port
 
 HANGING_SECONDS = 300.0
 """Longer than any test waits for what must not wait for this."""

@@ -1,0 +1,171 @@
+"""The committed files are what the code makes, and the boards are sound."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from distributor.observe.table import PREFIX, TABLE, Metric
+from distributor.settings import Settings
+from tests.docs.pages import ROOT, blocks
+from tools.grafana import lint as rules
+from tools.grafana.__main__ import main
+from tools.grafana.board import Board, Row, encoded
+from tools.grafana.files import boards as all_boards
+from tools.grafana.files import made
+from tools.grafana.style import BAD, GOOD, WARN
+
+GRAFANA = ROOT / "grafana"
+MADE = made(Settings(), GRAFANA)
+CONFIG = """\
+[http]
+port = 8080
+[flow]
+first_contact_seconds = 300
+[standards.speed_to_contact]
+target = 0.8
+[alerts]
+unassigned_seconds = 600
+[[reps]]
+id = "ana"
+[[pools]]
+id = "default"
+"""
+
+
+@pytest.mark.parametrize("path", MADE, ids=lambda path: str(path.relative_to(GRAFANA)))
+def test_a_made_file_is_up_to_date(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text == MADE[path], f"{path.name} is stale: run python -m tools.grafana"
+
+
+def test_nothing_lies_beside_the_made_boards() -> None:
+    there = {
+        path
+        for folder in ("dashboards", "provisioning")
+        for path in (GRAFANA / folder).rglob("*.*")
+    }
+    assert there <= set(MADE)
+
+
+def test_the_boards_are_sound(boards: list[dict[str, Any]], words) -> None:
+    assert rules.lint(boards, words) == []
+
+
+def test_the_boards_are_those_that_links_and_pages_name(boards: list[dict[str, Any]]) -> None:
+    names = ("floor", "rep", "sla", "intake", "daemon")
+    assert {board["uid"] for board in boards} == {f"distributor-{name}" for name in names}
+
+
+def test_a_metric_on_no_board_is_found(boards: list[dict[str, Any]], monkeypatch) -> None:
+    row = Metric("nobody_shows_it", "gauge", (), "leads", "Nothing.")
+    monkeypatch.setattr(rules, "TABLE", (*TABLE, row))
+    assert rules.unplaced(boards) == [PREFIX + row.name]
+
+
+def test_the_wall_has_few_numbers(boards: list[dict[str, Any]]) -> None:
+    """What a supervisor cannot take in at a glance does not belong in the first row."""
+    (floor,) = [board for board in boards if board["uid"] == "distributor-floor"]
+    stats = [panel for panel in floor["panels"] if panel["type"] == "stat"]
+    assert 4 <= len(stats) <= 6
+    assert sum(len(panel["targets"]) for panel in stats) <= 12
+
+
+def test_colours_are_told_apart_by_everybody(boards: list[dict[str, Any]]) -> None:
+    text = json.dumps(boards)
+    assert {GOOD, WARN, BAD} <= set(re.findall(r"#[0-9A-F]{6}", text))
+    assert not re.search(r'"(?:dark-|semi-dark-|light-)?(?:red|green)"', text)
+
+
+def test_the_writer_writes_what_changed_and_nothing_else(tmp_path: Path, capsys) -> None:
+    assert main([str(tmp_path)]) == 0
+    written = {Path(line) for line in capsys.readouterr().out.split()}
+    assert written == {tmp_path / path.relative_to(GRAFANA) for path in MADE}
+    (tmp_path / "README.md").write_text("old")
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'README.md'}\n"
+    assert main(["--check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_boards_follow_the_settings(tmp_path: Path, capsys) -> None:
+    config = tmp_path / "distributor.toml"
+    config.write_text(CONFIG)
+    assert main(["--config", str(config), str(tmp_path)]) == 0
+    assert main(["--config", str(config), "--check", str(tmp_path)]) == 0
+    floor = json.loads((tmp_path / "dashboards" / "floor.json").read_text())
+    panels = {panel["title"]: panel for panel in floor["panels"]}
+    assert values(panels["Contacted in 5 min"]) == [None, 0.6, 0.8]
+    assert values(panels["Longest waiting lead"]) == [None, 300, 600]
+
+
+def values(panel: dict[str, Any]) -> list[float | None]:
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    return [None if step.get("value") is None else round(step["value"], 6) for step in steps]
+
+
+def test_the_check_names_board_and_panel(tmp_path: Path, capsys) -> None:
+    assert main([str(tmp_path)]) == 0
+    capsys.readouterr()
+    path = tmp_path / "dashboards" / "daemon.json"
+    path.write_text(path.read_text().replace("distributor_store_bytes", "distributor_store_bites"))
+    assert main(["--check", str(tmp_path)]) == 1
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == (
+        "Distributor / Daemon: panel 'Memory and store': query B: distributor_store_bites: no such metric"
+    )
+
+
+def test_where_no_boards_are_the_check_says_so(tmp_path: Path, capsys) -> None:
+    assert main(["--check", str(tmp_path)]) == 1
+    assert "no boards; make them" in capsys.readouterr().err
+
+
+def test_the_readme_lists_every_panel() -> None:
+    text = (GRAFANA / "README.md").read_text()
+    for board in all_boards(Settings()):
+        for row in board.rows:
+            for placed in row.panels:
+                assert f"| {placed.panel.title} | {placed.panel.description} |" in text
+
+
+def test_grafana_can_read_the_provisioning() -> None:
+    (source,) = read("datasources")["datasources"]
+    assert (source["type"], source["uid"]) == ("prometheus", "distributor-prometheus")
+    (provider,) = read("dashboards")["providers"]
+    assert provider["type"] == "file" and provider["options"]["path"]
+
+
+def read(kind: str) -> Any:
+    found = yaml.safe_load((GRAFANA / "provisioning" / kind / "distributor.yml").read_text())
+    assert found["apiVersion"] == 1
+    return found
+
+
+def test_rates_get_windows_that_hold_samples() -> None:
+    """``$__rate_interval`` is made of the source's interval: it must be the one that we scrape at."""
+    (source,) = read("datasources")["datasources"]
+    config = yaml.safe_load((GRAFANA / "prometheus" / "prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+
+
+def test_settings_that_cannot_be_kept_are_told(tmp_path: Path, capsys) -> None:
+    config = tmp_path / "distributor.toml"
+    config.write_text(CONFIG.replace("target = 0.8", "target = 0.1"))
+    assert main(["--config", str(config), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("standards.speed_to_contact.target: ")
+    assert not (tmp_path / "dashboards").exists()
+
+
+def test_the_panel_in_the_page_is_one(words) -> None:
+    (block,) = blocks(ROOT / "docs" / "grafana.md", "python")
+    found: dict[str, Any] = {}
+    exec(block.text, found)
+    board = Board("try", "Try", "One panel.", (Row("Row", (found["waiting"],)),), ("job", "queue"))
+    tried = json.loads(encoded(board))
+    assert [text for text in rules.lint([tried], words) if "on no board" not in text] == []

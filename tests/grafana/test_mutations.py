@@ -1,0 +1,283 @@
+"""Somebody makes a mistake in a board: the checks say so, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tools.grafana.lint import lint
+
+Json = dict[str, Any]
+Change = Callable[[Json], Any]
+LAG = "Event loop's lag"
+REACHED = "Speed to contact"
+STATES = "Reps by state"
+
+
+def expr(find: str, put: str, query: int = 0) -> Change:
+    """A change of the text of a query."""
+
+    def change(panel: Json) -> None:
+        target = panel["targets"][query]
+        assert find in target["expr"], target["expr"]
+        target["expr"] = target["expr"].replace(find, put)
+
+    return change
+
+
+def key(path: str, value: Any, old: str = "") -> Change:
+    """A value set at a path of keys; ``old``: the last key before the slip of the pen."""
+
+    def change(panel: Json) -> None:
+        at: Any = panel
+        *steps, last = path.split("/")
+        for step in steps:
+            at = at[int(step)] if isinstance(at, list) else at[step]
+        if old:
+            assert at.pop(old, None) is not None, old
+        at[last] = value
+
+    return change
+
+
+def without(name: str) -> Change:
+    return lambda panel: panel.pop(name)
+
+
+MISTAKES: dict[str, tuple[str, Change, str]] = {
+    "typo in fieldConfig": (
+        REACHED,
+        key("fieldConfig/defaults/custom/lineWidht", 2, "lineWidth"),
+        "lineWidht: Grafana knows no such key",
+    ),
+    "typo in the field's defaults": (
+        REACHED,
+        key("fieldConfig/defaults/decimls", 1),
+        "decimls: Grafana knows no such key",
+    ),
+    "typo in the options": (
+        STATES,
+        key("options/orientatoin", "horizontal", "orientation"),
+        "orientatoin: Grafana knows no such key",
+    ),
+    "typo in a query's settings": (
+        LAG,
+        key("targets/0/legendFromat", "x", "legendFormat"),
+        "legendFromat: Grafana knows no such key",
+    ),
+    "a value that is none of the list": (
+        REACHED,
+        key("options/legend/displayMode", "lists"),
+        "'lists' is no LegendDisplayMode",
+    ),
+    "a number where a text belongs": (REACHED, key("title", 7), "title: 7 is no str"),
+    "bad mode of thresholds": (
+        LAG,
+        key("fieldConfig/defaults/thresholds/mode", "relative"),
+        "'relative' is no mode of thresholds",
+    ),
+    "thresholds that fall": (
+        "Longest waiting lead",
+        key("fieldConfig/defaults/thresholds/steps/1/value", 500),
+        "its thresholds do not rise",
+    ),
+    "bad unit": (LAG, key("fieldConfig/defaults/unit", "secs"), "'secs' is no unit"),
+    "bad unit in an override": (
+        "Cases for a human",
+        key("fieldConfig/overrides/0/properties/0/value", "sec"),
+        "'sec' is no unit",
+    ),
+    "no unit": (LAG, key("fieldConfig/defaults/unit", ""), "has no unit"),
+    "an override of nothing": (
+        REACHED,
+        key("fieldConfig/overrides/0/properties/1/id", "custom.lineStile"),
+        "sets custom.lineStile, which this kind of panel has not",
+    ),
+    "bad kind of panel": (REACHED, key("type", "graph"), "'graph' is no kind of panel"),
+    "unknown metric": (
+        LAG,
+        expr("event_loop_lag", "event_loop_leg"),
+        "distributor_event_loop_leg_seconds_bucket: no such metric",
+    ),
+    "unknown recorded window": (
+        "In time, by pool",
+        expr("rate15m", "rate16m"),
+        "miss_ratio_rate16m: no such metric",
+    ),
+    "a histogram without its end": (
+        LAG,
+        expr("seconds_bucket", "seconds"),
+        "distributor_event_loop_lag_seconds: no such metric",
+    ),
+    "wrong label in a matcher": (
+        REACHED,
+        expr('queue=~"$queue"', 'pool=~"$queue"'),
+        "has no label pool",
+    ),
+    "wrong label in by()": (
+        STATES,
+        expr("by (state)", "by (status)"),
+        "by (status): there is no such",
+    ),
+    "wrong label in on()": (
+        "What is running",
+        expr("on (job, instance)", "on (job, revision, pod)"),
+        "on (pod): not both sides have that label",
+    ),
+    "wrong label brought along": (
+        "What is running",
+        expr("group_left (policy)", "group_left (polices)"),
+        "group_left (polices): the other side has no such label",
+    ),
+    "sides that never meet": (
+        "Leads unaccounted for",
+        expr("sum(", 'sum by (job) (up{job=~"$job"}) - sum('),
+        "the sides of - have different labels",
+    ),
+    "broken PromQL": (LAG, expr("sum by (le)", "sum by le"), "query A: does not parse"),
+    "an empty query": (LAG, key("targets/0/expr", " "), "query A: is empty"),
+    "no query": (LAG, key("targets", []), "has no query"),
+    'le="60"': (
+        REACHED,
+        expr('queue=~"$queue"', 'queue=~"$queue", le="60"'),
+        'le="60" never occurs',
+    ),
+    "overlap": (LAG, key("gridPos/y", 1), "lies on"),
+    "too wide": (LAG, key("gridPos/w", 25), "does not fit into 24 columns"),
+    "wrong label in a legend": (
+        STATES,
+        key("targets/0/legendFormat", "{{status}}"),
+        "the legend names status, which the result has not",
+    ),
+    "a legend that tells nothing apart": (
+        STATES,
+        key("targets/0/legendFormat", "reps"),
+        "the legend does not name state",
+    ),
+    "rate of a gauge": (
+        "Leads waiting",
+        lambda panel: panel["targets"][0].update(
+            expr='sum by (queue) (rate(distributor_queue_leads{job=~"$job"}[$__rate_interval]))'
+        ),
+        "distributor_queue_leads: rate() of a gauge",
+    ),
+    "a counter without rate": (
+        "Waiting again",
+        lambda panel: panel["targets"][0].update(
+            expr='sum by (reason) (distributor_leads_recycled_total{job=~"$job"})'
+        ),
+        "a counter has no meaning outside rate() and increase()",
+    ),
+    "a quantile without le": (LAG, expr("sum by (le)", "sum"), "without the label le"),
+    "a quantile of a count": (
+        LAG,
+        expr("seconds_bucket", "seconds_count"),
+        "histogram_quantile() of something that is no _bucket",
+    ),
+    "a sum over le": (
+        "Spread of decisions",
+        lambda panel: panel["targets"][0].update(
+            expr='sum(increase(distributor_decision_seconds_bucket{job=~"$job"}[$__rate_interval]))'
+        ),
+        "adds up buckets that contain each other",
+    ),
+    "no description": (LAG, without("description"), "has no description"),
+    "a description that says nothing": (LAG, key("description", "The lag."), "says nothing"),
+    "no title": (LAG, key("title", ""), "has no title"),
+    "an id twice": (LAG, key("id", 2), "the id 2 is not its own"),
+    "no job": (LAG, expr('{job=~"$job"}', ""), 'no job=~"$job"'),
+    "the wrong job": (LAG, expr('job=~"$job"', 'job="distributor"'), 'no job=~"$job"'),
+    "a fixed window": (LAG, expr("$__rate_interval", "5m"), "rate() over 5m: use $__rate_interval"),
+    "the wrong window": (
+        LAG,
+        expr("$__rate_interval", "$__range"),
+        "rate() over $__range: use $__rate_interval",
+    ),
+    "a window that Grafana does not have": (
+        LAG,
+        expr("$__rate_interval", "$__rate"),
+        "does not parse",
+    ),
+    "impossible value of a label": (
+        "Leads waiting, and at a rep",
+        expr('state="assigned"', 'state="assinged"', 1),
+        'state="assinged" never occurs',
+    ),
+    "impossible value left out": (
+        "Open leads by state",
+        expr('state!="closed"', 'state!="done"'),
+        'state="done" never occurs',
+    ),
+    "a variable that the board has not": (
+        LAG,
+        expr('job=~"$job"', 'job=~"$job", instance=~"$team"'),
+        "$team: the board has no such variable",
+    ),
+    "a source of its own": (LAG, key("datasource/uid", "prometheus-1"), "its data source is not"),
+    "a query with its own source": (
+        LAG,
+        key("targets/0/datasource/uid", "prometheus-1"),
+        "query A: its data source is not",
+    ),
+    "a column from nowhere": (
+        "What is running",
+        key("transformations/0/options/include/names", ["instance", "Value #B"]),
+        "the column Value #B comes from no query",
+    ),
+    "a link to nowhere": (
+        "Slowest ten",
+        key("fieldConfig/defaults/links/0/url", "/d/distributor-reps?${__url_time_range}"),
+        "links to distributor-reps, which is no board",
+    ),
+    "a link that hands over too much": (
+        "Slowest ten",
+        key("fieldConfig/defaults/links/0/url", "/d/distributor-rep?var-who=x&${__url_time_range}"),
+        "links with who, which distributor-rep has not",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_panel_is_found(mistake: str, boards: list[Json], words) -> None:
+    title, change, says = MISTAKES[mistake]
+    panel = next(p for board in boards for p in board["panels"] if p["title"] == title)
+    change(panel)
+    found = lint(boards, words)
+    name = repr(panel.get("title") or panel["id"])
+    assert any(says in text and f"panel {name}" in text for text in found), found
+
+
+def board_key(path: str, value: Any) -> Change:
+    return key(path, value)
+
+
+BOARD_MISTAKES: dict[str, tuple[Change, str]] = {
+    "can be edited": (board_key("editable", True), "is not read-only"),
+    "no description": (board_key("description", ""), "has no description"),
+    "an unknown key": (board_key("shcemaVersion", 42), "shcemaVersion: Grafana knows no such key"),
+    "the uid of another": (board_key("uid", "distributor-rep"), "2 boards have this uid"),
+    "no source": (board_key("templating/list/0/name", "source"), "has no variable datasource"),
+    "one value alone": (board_key("templating/list/1/multi", False), "must take several values"),
+    "all is anything": (board_key("templating/list/1/allValue", ".*"), "for All must be .+"),
+    "stale values": (board_key("templating/list/1/refresh", 1), "asked for again"),
+    "no such label": (
+        board_key("templating/list/1/query/query", "label_values(distributor_build_info, jobs)"),
+        "variable job: distributor_build_info has no label jobs",
+    ),
+    "a bad annotation": (
+        board_key("annotations/list/1/expr", "process_begin_time_seconds * 1000"),
+        "annotation Restarts: process_begin_time_seconds: no such metric",
+    ),
+    "links that lose the time": (board_key("links/0/keepTime", False), "loses the time"),
+}
+
+
+@pytest.mark.parametrize("mistake", BOARD_MISTAKES)
+def test_a_mistake_in_a_board_is_found(mistake: str, boards: list[Json], words) -> None:
+    change, says = BOARD_MISTAKES[mistake]
+    (floor,) = [board for board in boards if board["uid"] == "distributor-floor"]
+    change(floor)
+    found = lint(boards, words)
+    assert any(says in text for text in found), found

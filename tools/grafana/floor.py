@@ -1,0 +1,275 @@
+"""The floor's wallboard: what a supervisor of forty reps looks at all day."""
+
+from __future__ import annotations
+
+from distributor.observe.rules import THROTTLED_SHARE, recorded
+from tools.grafana import panels as p
+from tools.grafana import queries as q
+from tools.grafana import style
+from tools.grafana.board import Board, Row
+from tools.grafana.limits import Limits, span
+from tools.grafana.panels import Column, Placed
+
+_RECENT = "15m"
+_ALL_LEADS = f"{q.S}, {q.STANDARD}"
+_MISSED = f'{_ALL_LEADS}, result="missed"'
+_NOT_CLOSED = f'{q.J}, state!="closed"'
+
+
+def floor(limits: Limits) -> Board:
+    """The board."""
+    return Board(
+        name="floor",
+        title="Distributor / Floor",
+        about="The floor now: are leads called in time, does one wait, who is held back and why. "
+        "Made for a screen on the wall; click a rep for the rep's own board.",
+        variables=("job", "queue", "team"),
+        since="now-1h",
+        refresh="5s",
+        rows=(
+            Row("Now", _now(limits)),
+            Row("Who is held back, and why", _held_back(limits)),
+            Row("How it goes", _trend(limits)),
+        ),
+    )
+
+
+def _now(limits: Limits) -> tuple[Placed, ...]:
+    target = style.at_least(limits.target, max(0.0, 1 - 2 * (1 - limits.target)))
+    waits = style.at_most(limits.contact, limits.unassigned)
+    contacted = q.share(
+        q.grown("standard_events_total", _MISSED), q.grown("standard_events_total", _ALL_LEADS)
+    )
+    return (
+        p.stat_panel(
+            f"Contacted in {limits.contact_text}",
+            f"Of the leads whose verdict fell in the last {_RECENT}, the share that a rep reached within "
+            f"{span(limits.contact)} of their arrival; a lead that nobody reached counts as missed at the "
+            "limit. Beside it the target. Below the target: look at the longest waiting lead and at who is "
+            "held back. More: docs/flow-control.md.",
+            q.now(f"1 - {contacted}", "now"),
+            q.now(q.target(), "target"),
+            unit=style.RATIO,
+            colours=target,
+            last=_RECENT,
+            overrides=(p.named("target", color=style.fixed(style.QUIET)),),
+            absent="no leads yet",
+        ),
+        p.stat_panel(
+            "Longest waiting lead",
+            "How long the oldest lead without a rep has waited, beside the standard's limit. "
+            f"From {span(limits.unassigned)} on an alert fires. Nobody ready: call people in or resume "
+            "those who are paused; reps ready and it still grows: see Intake, Where leads go.",
+            q.now(f"max({q.m('queue_oldest_lead_age_seconds', q.S)})", "now"),
+            q.now(q.limit(), "limit"),
+            unit=style.SECONDS,
+            colours=waits,
+            overrides=(p.named("limit", color=style.fixed(style.QUIET)),),
+        ),
+        p.stat_panel(
+            "Leads waiting, and at a rep",
+            "Leads without a rep, and leads that a rep has and has not reached yet (test leads are among "
+            "the latter). Many waiting with reps ready is a fault; many at reps means that people are slow "
+            "to dial.",
+            q.now(f"sum({q.m('queue_leads', q.S)})", "waiting"),
+            q.now(f"sum({q.m('leads_in_state', q.J, state='assigned')})", "at a rep"),
+            unit=style.COUNT,
+        ),
+        p.stat_panel(
+            "Cases for a human",
+            "Leads on the exception desk: nobody could be given them, or a dialer refused them. They wait "
+            "until somebody assigns, recycles or closes them (GET /v1/exceptions). Beside it the age of the "
+            f"oldest; from {span(limits.exception)} on an alert fires.",
+            q.now(f"sum({q.m('exceptions_open')})", "open"),
+            q.now(f"max({q.m('exceptions_oldest_age_seconds')})", "oldest"),
+            unit=style.COUNT,
+            colours=style.ZERO,
+            overrides=(
+                p.named(
+                    "oldest",
+                    unit=style.SECONDS,
+                    thresholds=style.at_most(limits.exception / 2, limits.exception),
+                ),
+            ),
+        ),
+        p.stat_panel(
+            "Reps ready, and held back",
+            "Reps who are ready and not paused, and how many of them get less than full flow. More than "
+            "half held back means that the floor is short of people, not that one rep is slow.",
+            q.now(f"sum({q.m('reps_available', q.T)})", "ready"),
+            q.now(f"sum({q.m('reps_throttled', q.T)})", "held back"),
+            unit=style.COUNT,
+            overrides=(p.named("held back", thresholds=style.ZERO),),
+        ),
+        p.stat_panel(
+            "Missed",
+            "Leads of the shown time that nobody reached within the limit. Each is counted once, at the "
+            "limit, also when it is reached later. By pool: the board on the standard.",
+            q.now(q.grown("standard_events_total", _MISSED), "missed"),
+            unit=style.COUNT,
+            colours=style.ZERO,
+            decimals=0,
+        ),
+    )
+
+
+def _held_back(limits: Limits) -> tuple[Placed, ...]:
+    held = q.held_back(q.T)
+    return (
+        p.bars_panel(
+            "Reps by state",
+            "Where everybody is. paused: a supervisor's doing; away and offline: as the dialer or the rep's "
+            "desktop reports; wrap_up: after a call.",
+            q.now(f"sum by (state) ({q.m('reps', q.T)})", "{{state}}"),
+            unit=style.COUNT,
+            width=5,
+            height=9,
+            overrides=tuple(style.colour_by_name(*pair) for pair in style.STATE_COLOURS.items()),
+        ),
+        _held_back_table(held),
+        p.bars_panel(
+            "Slowest ten",
+            "Of the reps with contacts in the shown time, the ten with the smallest share on time. Few "
+            "contacts make a rough number: look at the rep's board before you speak to somebody.",
+            q.now(f"sort(bottomk(10, {_on_time()}))", "{{rep}}"),
+            unit=style.RATIO,
+            colours=style.at_least(limits.target, limits.target / 2),
+            most=1,
+            absent="no contacts yet",
+            to_rep=True,
+        ),
+        p.lines_panel(
+            "Leads that passed over a held-back rep",
+            "How often each minute a lead went to somebody else because a rep was held back, by the reason. "
+            "It is the throttle at work; it costs nothing while others are ready. full_pipeline: the rep has "
+            "enough in hand already.",
+            q.Query(q.per_minute("throttle_deferrals_total", q.J, "reason"), "{{reason}}"),
+            unit=style.PER_MINUTE,
+        ),
+        p.lines_panel(
+            "Share of ready reps held back",
+            "By team. Above a half for some minutes an alert fires: the floor is short of people. A single "
+            "rep shows in the table above.",
+            q.Query(
+                f"sum by (team) ({q.m('reps_throttled', q.T)}) / "
+                f"clamp_min(sum by (team) ({q.m('reps_available', q.T)}), 1)",
+                "{{team}}",
+            ),
+            unit=style.RATIO,
+            colours=style.steps("transparent", (THROTTLED_SHARE, style.BAD)),
+            most=1,
+        ),
+    )
+
+
+def _held_back_table(held: str) -> Placed:
+    """A row for each rep at work with less than full flow."""
+    usual = q.m("rep_speed_to_contact_smoothed_seconds")
+    full_flow = f"timestamp({q.m('rep_throttle_ratio', q.T)} == 1)"
+    return p.table_panel(
+        "Held back: who, why, for how long",
+        "Reps at work with less than full flow. Flow: 100 % is full, 0 % gets nothing. For: since the rep "
+        "last had full flow (to half a minute), as far as the shown time goes back. Usual: seconds from "
+        "assignment to contact over the last contacts; a rep who is slow gets back by reaching leads "
+        "quickly. Paused or set by a supervisor: only a supervisor lifts it. Click the name for the rep's "
+        "board; GET /v1/reps has the sentence with the numbers. More: docs/flow-control.md.",
+        q.cell(f"min by (rep, team) ({held})"),
+        q.cell(
+            f"max by (rep, reason) ({q.m('rep_throttle_reason_info')} and on (job, instance, rep) "
+            f"({held}))"
+        ),
+        q.cell(
+            f"max by (rep) ((time() - max_over_time({full_flow}[{q.SHOWN}:30s])) "
+            f"and on (job, instance, rep) ({held}))"
+        ),
+        q.cell(f"max by (rep) ({usual} and on (job, instance, rep) ({held}))"),
+        q.cell(
+            f"max by (rep) ({q.m('rep_inflight_leads', q.T)} and on (job, instance, rep) ({held}))"
+        ),
+        columns=(
+            Column("rep", "Rep", to_rep=True),
+            Column("team", "Team"),
+            Column("reason", "Why", mappings=(style.reason_words(),)),
+            Column(
+                "Value #A",
+                "Flow",
+                style.RATIO,
+                colours=style.steps(style.BAD, (0.01, style.WARN), (1, style.GOOD)),
+            ),
+            Column("Value #C", "For", style.SECONDS, absent="all this time"),
+            Column("Value #D", "Usual", style.SECONDS, absent="no contact yet"),
+            Column("Value #E", "In hand", style.COUNT),
+        ),
+        join="rep",
+        width=19,
+        height=9,
+        sort="Flow",
+        absent="nobody is held back",
+    )
+
+
+def _trend(limits: Limits) -> tuple[Placed, ...]:
+    pools = f"{recorded('15m')}{{{q.S}}}"
+    contacts = q.m("speed_to_contact_seconds_count", q.S)
+    return (
+        p.lines_panel(
+            "Speed to contact",
+            "From a lead's arrival to the contact, of the leads that were reached: half were faster than "
+            "the lower line, nine in ten faster than the upper. Leads that nobody reached are not in it; "
+            "the share in time is above.",
+            q.Query(q.quantile(0.5, "speed_to_contact_seconds", q.S), "half"),
+            q.Query(q.quantile(0.9, "speed_to_contact_seconds", q.S), "nine in ten"),
+            q.Query(q.limit(), "limit"),
+            unit=style.SECONDS,
+            overrides=(p.as_limit("limit"),),
+        ),
+        p.heat_panel(
+            "Spread of the speed to contact",
+            "How many leads were reached after how long. Two bands mean two kinds of work: look for a team "
+            "or a pool that is slower than the others.",
+            q.cells("speed_to_contact_seconds", q.S),
+            unit=style.SECONDS,
+        ),
+        p.lines_panel(
+            "Leads in, assigned, contacted",
+            "Each minute: leads that vendors sent, by the answer; assignments; contacts. Assigned below "
+            "accepted for long: leads pile up. Contacted below assigned: people do not reach them.",
+            q.Query(q.per_minute("leads_received_total", q.J, "result"), "{{result}}"),
+            q.Query(q.per_minute("assignments_total", f'{q.S}, result="assigned"'), "assigned"),
+            q.Query(f"sum(rate({contacts}[{q.RATE}])) * 60", "contacted"),
+            unit=style.PER_MINUTE,
+        ),
+        p.lines_panel(
+            "In time, by pool",
+            "The share of each pool's leads contacted in time over 15 minutes, and the target. Needs the "
+            "recording rules. One pool below the others: it has too few reps, or reps who are slow.",
+            q.Query(f"1 - {pools}", "{{queue}}"),
+            q.Query(q.target(), "target"),
+            unit=style.RATIO,
+            overrides=(p.as_limit("target"),),
+            most=1,
+        ),
+        p.lines_panel(
+            "Where the time goes",
+            "Nine in ten leads were faster than this: from arrival to the first rep (waiting), from the rep "
+            "to the first attempt (response). Waiting is for whoever staffs the floor, response for the "
+            "reps. Reps are judged on response alone.",
+            q.Query(q.quantile(0.9, "queue_wait_seconds", q.S), "waiting for a rep"),
+            q.Query(q.quantile(0.9, "rep_response_seconds", q.T), "response of the rep"),
+            unit=style.SECONDS,
+        ),
+        p.lines_panel(
+            "Open leads by state",
+            "Every lead that is not closed, by what is its state (test leads are among them). parked: for a "
+            "later call; exception: a human must decide. What the states mean: docs/lead-life.md.",
+            q.Query(f"sum by (state) ({q.m('leads_in_state', _NOT_CLOSED)})", "{{state}}"),
+            unit=style.COUNT,
+            stacked=True,
+        ),
+    )
+
+
+def _on_time() -> str:
+    """Each rep's share of contacts on time, in the shown time."""
+    on_time = q.grown("rep_contacts_total", f'{q.J}, on_time="true"', "rep")
+    return q.share(on_time, q.grown("rep_contacts_total", q.J, "rep"))

@@ -1,0 +1,232 @@
+"""Vendors and the door: what comes in, how it is taken, and where it goes."""
+
+from __future__ import annotations
+
+from tools.grafana import panels as p
+from tools.grafana import queries as q
+from tools.grafana import style
+from tools.grafana.board import Board, Row
+from tools.grafana.limits import Limits
+from tools.grafana.panels import Placed
+
+_EVENTS = (
+    *("failed_attempts", "lost_sessions", "stale_acks", "refused_publishes", "lost_publishes"),
+    *("handler_errors", "unheard_assignments"),
+)
+"""Of what the link counts, that which should be rare."""
+_TROUBLE = f'{q.J}, event=~"{"|".join(_EVENTS)}"'
+
+
+def intake(limits: Limits) -> Board:
+    """The board."""
+    return Board(
+        name="intake",
+        title="Distributor / Intake and vendors",
+        about="What vendors send and what becomes of it, how the door stands, and where leads go from "
+        "there.",
+        variables=("job", "vendor", "queue"),
+        since="now-6h",
+        refresh="30s",
+        rows=(
+            Row("Vendors", _vendors()),
+            Row("The door", _door()),
+            Row("Where leads go", _ways(limits)),
+        ),
+    )
+
+
+def _vendors() -> tuple[Placed, ...]:
+    refused = q.rate("leads_received_total", f'{q.V}, result!="accepted"', "vendor")
+    accepted = q.grown("leads_received_total", f'{q.V}, result="accepted"', "vendor")
+    last = q.m("intake_last_message_timestamp_seconds", q.V)
+    return (
+        p.lines_panel(
+            "Leads by vendor",
+            "Messages each minute, whatever their answer, test leads among them. A line at 0 in open hours: "
+            "the vendor has stopped, or cannot reach us.",
+            q.Query(q.per_minute("leads_received_total", q.V, "vendor"), "{{vendor}}"),
+            unit=style.PER_MINUTE,
+        ),
+        p.lines_panel(
+            "Refused or duplicate",
+            "Share of a vendor's leads that were not taken. Duplicates: the vendor repeats itself; rejected: "
+            "its fields are wrong, the reply says which; error: it was told to try later.",
+            q.Query(q.share(refused, q.rate("leads_received_total", q.V, "vendor")), "{{vendor}}"),
+            unit=style.RATIO,
+            most=1,
+        ),
+        p.bars_panel(
+            "Silent for",
+            "Since the vendor's last message, as far back as the daemon's start. Compare with its usual "
+            "pace beside it; an alert fires when a vendor with leads a week ago has none now.",
+            q.now(f"time() - (max by (vendor) ({last}) > 0)", "{{vendor}}"),
+            unit=style.SECONDS,
+            colours=style.steps(style.GOOD, (900, style.WARN)),
+            absent="nobody was heard since the start",
+        ),
+        p.lines_panel(
+            "Age on arrival",
+            "From the vendor's own time to our receipt: nine in ten leads were younger than this. An old "
+            "lead is hard to reach however fast we are; speak with the vendor.",
+            q.Query(q.quantile(0.9, "lead_arrival_delay_seconds", q.V, "vendor"), "{{vendor}}"),
+            unit=style.SECONDS,
+        ),
+        p.heat_panel(
+            "Score",
+            "Scores of accepted leads, where the vendor sent one. A band that moves: the vendor has changed "
+            "what it sends.",
+            q.cells("lead_score", q.S),
+            unit="none",
+        ),
+        p.bars_panel(
+            "Contacted, of the accepted",
+            "Contacts in the shown time beside the leads accepted in it, by vendor (leads at the edges may "
+            "count on one side alone). Low for one vendor: bad numbers, or leads that come too late.",
+            q.now(
+                q.share(
+                    q.grown("lead_outcomes_total", f'{q.V}, outcome="contacted"', "vendor"),
+                    accepted,
+                ),
+                "{{vendor}}",
+            ),
+            unit=style.RATIO,
+            most=1,
+            absent="no leads yet",
+        ),
+        p.lines_panel(
+            "Outcomes by vendor",
+            "Leads each hour that were contacted, qualified, converted or lost, as reps reported "
+            "(corrections not counted). What the vendor's leads are worth.",
+            q.Query(
+                q.per_hour("lead_outcomes_total", q.V, "vendor, outcome"),
+                "{{vendor}}: {{outcome}}",
+            ),
+            unit=style.PER_HOUR,
+            width=12,
+        ),
+        p.lines_panel(
+            "Test leads",
+            "Each hour: test leads taken, and assignments of them. They are in no figure of people's work.",
+            q.Query(q.per_hour("test_leads_received_total", q.V), "received"),
+            q.Query(q.per_hour("test_leads_assigned_total", q.S), "assigned"),
+            unit=style.PER_HOUR,
+            width=12,
+        ),
+    )
+
+
+def _door() -> tuple[Placed, ...]:
+    return (
+        p.stat_panel(
+            "Connected",
+            "The broker's connection and each dialer. down: the daemon tries again by itself, leads are "
+            "taken over HTTP and wait meanwhile; look after the peer. More: docs/operations.md.",
+            q.now(f"min by (peer) ({q.m('intake_connected')})", "{{peer}}"),
+            unit="none",
+            width=6,
+            height=6,
+            colours=style.steps(style.BAD, (1, style.GOOD)),
+            mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
+            absent="no peers",
+        ),
+        p.stat_panel(
+            "Oldest unacknowledged",
+            "Age of the oldest message that the broker gave us and that is not on disk yet. Above some "
+            "seconds: the disk is slow, or the daemon stands; see the daemon's board.",
+            q.now(f"max({q.m('intake_oldest_unacknowledged_age_seconds')})"),
+            unit=style.SECONDS,
+            width=6,
+            height=6,
+            colours=style.at_most(2, 10),
+        ),
+        p.lines_panel(
+            "Receipt to acknowledgement",
+            "From receipt to durable and acknowledged, 99 of 100 faster than this. It holds one commit; the "
+            "disk is most of it.",
+            q.Query(q.quantile(0.99, "intake_ack_seconds", q.J, "channel"), "{{channel}}"),
+            unit=style.SECONDS,
+            width=12,
+            height=6,
+        ),
+        p.lines_panel(
+            "Not taken",
+            "Each hour: dead letters (they mean nothing to us; kept, the log says why) and messages refused "
+            "because the inbox was full or closed (senders try again). docs/operations.md says how to read "
+            "them.",
+            q.Query(
+                q.per_hour("intake_dead_letters_total", q.J, "channel"), "dead letters, {{channel}}"
+            ),
+            q.Query(q.per_hour("intake_refused_total", q.J, "channel"), "refused, {{channel}}"),
+            unit=style.PER_HOUR,
+            width=12,
+        ),
+        p.lines_panel(
+            "Trouble on the broker's link",
+            "Each hour. unheard_assignments: no dialer is subscribed, nobody gets those leads; "
+            "refused_publishes: the broker forbids a topic, the log says which; failed_attempts, "
+            "lost_publishes: the broker is away or comes and goes; lost_sessions: it forgot what was queued "
+            "for us; stale_acks: it repeats those messages, harmless; handler_errors: a fault of ours.",
+            q.Query(
+                q.per_hour("link_events_total", _TROUBLE, "peer, event"), "{{peer}}: {{event}}"
+            ),
+            unit=style.PER_HOUR,
+            width=12,
+        ),
+    )
+
+
+def _ways(limits: Limits) -> tuple[Placed, ...]:
+    return (
+        p.lines_panel(
+            "Leads waiting",
+            "Leads in each pool that no rep has yet. It grows while reps are ready: see what is decided about them.",
+            q.Query(f"sum by (queue) ({q.m('queue_leads', q.S)})", "{{queue}}"),
+            unit=style.COUNT,
+        ),
+        p.lines_panel(
+            "Oldest waiting lead",
+            "In each pool; the line is where an alert fires.",
+            q.Query(f"max by (queue) ({q.m('queue_oldest_lead_age_seconds', q.S)})", "{{queue}}"),
+            unit=style.SECONDS,
+            colours=style.steps("transparent", (limits.unassigned, style.BAD)),
+        ),
+        p.lines_panel(
+            "Wait for a rep",
+            "From arrival to the first assignment, nine in ten leads faster than this.",
+            q.Query(q.quantile(0.9, "queue_wait_seconds", q.S, "queue"), "{{queue}}"),
+            unit=style.SECONDS,
+        ),
+        p.lines_panel(
+            "Decisions about waiting leads",
+            "Each minute, by policy: assigned; no_owner, sent to the exception desk; deferred, kept waiting "
+            "on purpose; expired, taken back without a contact. Many expired: reps let leads lie.",
+            q.Query(
+                q.per_minute("assignments_total", q.S, "policy, result"), "{{policy}}: {{result}}"
+            ),
+            unit=style.PER_MINUTE,
+        ),
+        p.lines_panel(
+            "How assignments ended",
+            "Each minute, by the cause. closed and parked come from a status; the others took the lead from "
+            "a rep: what each means is in docs/lead-life.md.",
+            q.Query(q.per_minute("assignments_ended_total", q.J, "cause"), "{{cause}}"),
+            unit=style.PER_MINUTE,
+        ),
+        p.lines_panel(
+            "Waiting again",
+            "Leads each hour that went back to a pool, by why.",
+            q.Query(q.per_hour("leads_recycled_total", q.J, "reason"), "{{reason}}"),
+            unit=style.PER_HOUR,
+        ),
+        p.lines_panel(
+            "What reps and dialers reported",
+            "Events each minute, by what was made of them. stale: about an assignment that is over; "
+            "duplicate: heard before; rejected: wrong, the reply says why. Rejected above 0: look at the "
+            "dialer's log.",
+            q.Query(
+                q.per_minute("lead_events_total", q.J, "type, outcome"), "{{type}}: {{outcome}}"
+            ),
+            unit=style.PER_MINUTE,
+            width=24,
+        ),
+    )
