@@ -31,7 +31,7 @@ SETTINGS: tuple[PerRep, ...] = get_args(PerRep)
 
 
 class Scrape(Struct):
-    """Medians and the worst of ``SCRAPES`` answers, a tenth of the reps having changed before each; milliseconds.
+    """Medians and the worst of ``SCRAPES`` answers, a tenth of the reps having got a lead before each; milliseconds.
 
     ``loop``: CPU time of the loop's thread for one answer as Prometheus asks for it (gzip), connection and
     HTTP included; ``plain_loop``: the same without gzip. ``thread``: CPU time of the scrape's thread, which
@@ -169,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(found: list[Scrape]) -> None:
     say(
-        f"medians of {SCRAPES} scrapes, the worst in brackets; a tenth of the reps changed before each"
+        f"medians of {SCRAPES} scrapes, the worst in brackets; a tenth of the reps got a lead before each"
     )
     heads = ("reps", "per_rep", "series", "text MB", "gzip MB", "held MB", "peak MB")
     sizes = [

@@ -318,7 +318,6 @@ async def test_what_happens_while_the_text_is_made_is_in_the_next_one(
     await begun.wait()
     rep.open["K2"] = True
     metrics.count("leads_recycled_total", "unowned")
-    metrics.reconnected("mqtt")
     metrics.loop_lag(0.2)
     metrics.gauge("intake_connected").set(("mqtt",), 1)
     go.set()
