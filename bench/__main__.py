@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "faults": "broker gone, daemon stopped, disk full: is anything lost?",
     "trace": "recorded floors through the daemon: is every lead accounted for?",
     "recovery": "the time to start with many open leads",
-    "scrape": "how long a scrape holds up the loop",
+    "scrape": "what a scrape costs the loop, and holds in memory",
     "fsync": "what the disk costs",
     "dark": "one rep goes dark, two become slow: which leads wait for them?",
     "simulate": "the policies on a simulated floor, beside a bound",

@@ -8,7 +8,7 @@ their outcomes are drawn from one seeded source, so that two runs see the same f
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from time import thread_time_ns
 
@@ -24,6 +24,7 @@ from distributor.domain.events import (
 )
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
 from distributor.domain.policy import PolicyFactory
+from distributor.domain.rep import Rep
 
 SECOND = 1_000_000_000
 BEGIN_NS = 1_800_000_000 * SECOND
@@ -49,6 +50,7 @@ class World:
         self.engine = Engine(tag="BNCH", seed=7, factories=factories)
         self.names = [f"rep{number:05d}" for number in range(reps)]
         self.rate = load * reps * 0.88 / (HANDLING_SECONDS + 18.0)
+        self.changed: Callable[[Sequence[Rep]], None] = lambda _: None
         self.timings_ns: list[int] = []
         self.decisions = 0
         self.assignments = 0
@@ -102,7 +104,8 @@ class World:
                 self._deliver(decision)
             elif type(decision) is AssignmentEnded:
                 self._queue[decision.rep].pop(decision.lead_key, None)
-        self.engine.take_touched()
+        _, reps = self.engine.take_touched()
+        self.changed(reps)
         return decisions
 
     def _plan(self, seconds: float, action: Callable[[], None]) -> None:

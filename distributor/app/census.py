@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from distributor.domain.rep import FOREVER_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from distributor.core.state import State
     from distributor.delivery.outbox import Outbox
+    from distributor.domain.floor import Floor
     from distributor.domain.rep import Rep
 
 
@@ -25,6 +26,8 @@ class EngineCensus:
         self._outbox = outbox
         self._path = store_path
         self._now_ns = now_ns
+        self._floor: Floor | None = None
+        self._reps: list[Rep] = []
 
     def leads_in_state(self) -> Mapping[str, int]:
         return {str(state): count for state, count in self._state.ledger.counts.items()}
@@ -38,8 +41,11 @@ class EngineCensus:
             oldest = pool.oldest_clock_ns()
             yield pool.plan.id, pool.waiting, 0.0 if oldest is None else (now_ns - oldest) / 1e9
 
-    def reps(self) -> Iterable[Rep]:
-        return [rep for rep in self._state.reps.values() if rep.listed]
+    def reps(self) -> Sequence[Rep]:
+        if self._state.floor is not self._floor:  # only a new floor brings reps, or takes them away
+            self._floor = self._state.floor
+            self._reps = [rep for rep in self._state.reps.values() if rep.listed]
+        return self._reps
 
     def exceptions(self) -> Iterable[tuple[str, int, float]]:
         now_ns = self._now_ns()

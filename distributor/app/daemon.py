@@ -149,6 +149,7 @@ class Daemon:
             compose=self._compose,
             send=self.outbox.add,
             settlements=self.outbox.take_settlements,
+            changed=lambda reps: self.exposition.changed(reps),
             committed=self._committed,
             decided=self.metrics.decided,
             late=self.metrics.timer_lateness,

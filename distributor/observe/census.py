@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from distributor.domain.rep import Rep
@@ -11,8 +11,7 @@ from distributor.domain.rep import Rep
 class Census(Protocol):
     """The present state, as the application reads it from the engine, the outbox and the store.
 
-    Called on the event loop, at most once a second; each answer must be cheap (well below 1 ms),
-    ``reps`` excepted, which is only iterated in slices.
+    Called on the event loop, at most once a second; each answer must be cheap (well below 1 ms).
     """
 
     def leads_in_state(self) -> Mapping[str, int]:
@@ -27,8 +26,8 @@ class Census(Protocol):
         """(pool, waiting leads, age of the oldest in seconds or 0)."""
         ...
 
-    def reps(self) -> Iterable[Rep]:
-        """Every rep, in a stable order."""
+    def reps(self) -> Sequence[Rep]:
+        """Every rep, in a stable order: the same unchanged list as long as nobody comes or goes."""
         ...
 
     def exceptions(self) -> Iterable[tuple[str, int, float]]:

@@ -1,13 +1,13 @@
-"""The per-rep families, written by hand: the library would hold up the loop for a second at 10,000 reps.
+"""The per-rep families, written by hand: the library would need a second at 10,000 reps.
 
-A rep's lines are written again only when something about the rep changed since the last scrape; the
-rest is one comparison for each rep.
+The loop only copies the reps that may have changed (``Copies``); all the rest is done on the copies, in the
+scrape's thread. There a rep's lines are written again only when something about the rep did change.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from distributor.domain.rep import Flow, Rep
@@ -27,14 +27,14 @@ _FAMILIES = (
     "rep_speed_to_contact_smoothed_seconds",
 )
 AT_WORK: Final = ("ready", "busy", "wrap_up")
-_CHECK_EVERY = 8
-_PIECE_REPS = 250
-
-Pause = Callable[[], Awaitable[None]]
-Seen = tuple[object, ...]
+_PIECE_REPS = 1_000
 
 if {row.name for row in TABLE if row.per_rep} != set(_FAMILIES):
     raise AssertionError("the table's per-rep families are not those that are written here")
+
+
+# A third of what copy.copy costs.
+_copied: Callable[[Rep], Rep] = Rep.__copy__  # type: ignore[attr-defined]
 
 
 def escaped(value: str) -> str:
@@ -90,82 +90,104 @@ class TeamTally:
         return UNREPORTED_COST * share
 
 
+class Copies:
+    """Some reps as they are at ``now_ns``, each with its place among the ``count`` that are shown. Made on
+    the loop, read in the scrape's thread."""
+
+    def __init__(self, count: int, now_ns: int) -> None:
+        self.count = count
+        self.now_ns = now_ns
+        self.places: list[int] = []
+        self.reps: list[Rep] = []
+        self.inflight: list[int] = []
+
+    def add(self, places: Sequence[int], reps: Sequence[Rep]) -> None:
+        """Copy ``reps``, half a microsecond each."""
+        self.places.extend(places)
+        # The copies share ``open``, which the core goes on writing: what counts of it is its size now.
+        self.inflight.extend([len(rep.open) for rep in reps])
+        self.reps.extend(map(_copied, reps))
+
+
 class RepLines:
-    """The lines of every rep, in the order in which the reps were given."""
+    """The lines of every rep. Used by one thread at a time."""
 
     def __init__(self, per_rep: PerRep) -> None:
         self.per_rep = per_rep
         self.tally = TeamTally()
-        self._seen: list[Seen] = []
+        self._known: list[tuple[Rep, int] | None] = []
         self._counted: list[Tallied] = []
+        self._pauses: dict[int, bool] = {}
         self._lines: tuple[list[str], ...] = tuple([] for _ in _FAMILIES)
         self._heads = tuple(header(metric(name)) for name in _FAMILIES)
 
-    async def refresh(self, reps: Sequence[Rep], now_ns: int, pause: Pause) -> None:
-        """Bring the lines up to date. ``pause`` is awaited again and again, to let the loop run."""
-        self._resize(len(reps))
-        seen = self._seen
-        for index, rep in enumerate(reps):
-            if not index % _CHECK_EVERY:
-                await pause()
-            now = (
-                rep.id,
-                rep.team,
-                rep.state,
-                len(rep.open),
-                rep.window,
-                rep.paused_until_ns > now_ns,
-                rep.override,
-                rep.flow,
-                rep.assignments,
-                rep.contacts,
-                rep.contacts_on_time,
-                rep.sends_states,
-            )
-            if now != seen[index]:
-                seen[index] = now
-                self._write(index, rep, now_ns)
-
-    async def render(self, pause: Pause) -> list[bytes]:
-        """All families as text, in pieces."""
+    def render(self, copies: Copies) -> list[bytes]:
+        """All families as text, in pieces. A place that was never copied has no lines."""
+        self._resize(copies.count)
+        self._take(copies)
+        self._end_pauses(copies.now_ns)
         pieces = []
         for head, lines in zip(self._heads, self._lines, strict=True):
-            pieces.append(head.encode())
-            for start in range(0, len(lines), _PIECE_REPS):
-                await pause()
-                pieces.append("".join(lines[start : start + _PIECE_REPS]).encode())
+            for start in range(0, len(lines) or 1, _PIECE_REPS):
+                text = "".join(lines[start : start + _PIECE_REPS])
+                pieces.append((text if start else head + text).encode())
         return pieces
+
+    def _take(self, copies: Copies) -> None:
+        """Write the lines of those who changed."""
+        known = self._known
+        for place, rep, inflight in zip(copies.places, copies.reps, copies.inflight, strict=True):
+            if known[place] != (rep, inflight):
+                self._write(place, rep, inflight, copies.now_ns)
+
+    def _end_pauses(self, now_ns: int) -> None:
+        """A pause ends by the clock: no decision is needed for it, so none tells of it."""
+        for place, paused in list(self._pauses.items()):
+            known = self._known[place]
+            if known is not None and paused != (known[0].paused_until_ns > now_ns):
+                self._write(place, *known, now_ns)
 
     def _resize(self, count: int) -> None:
         """Make room for, or forget, reps at the end."""
-        while len(self._seen) > count:
-            self._seen.pop()
-            self.tally.add(self._counted.pop(), -1)
+        while len(self._counted) > count:
+            self._count(len(self._counted) - 1, NOBODY)
+            self._counted.pop()
+            self._known.pop()
+            self._pauses.pop(len(self._known), None)
             for lines in self._lines:
                 lines.pop()
-        missing = count - len(self._seen)
-        self._seen.extend([()] * missing)
+        missing = count - len(self._counted)
         self._counted.extend([NOBODY] * missing)
+        self._known.extend([None] * missing)
         for lines in self._lines:
             lines.extend([""] * missing)
 
-    def _write(self, index: int, rep: Rep, now_ns: int) -> None:
+    def _count(self, place: int, rep: Tallied) -> None:
+        """Count the rep at ``place`` as ``rep``, no longer as what it was."""
+        for tallied, by in ((self._counted[place], -1), (rep, 1)):
+            if tallied is not NOBODY:
+                self.tally.add(tallied, by)
+        self._counted[place] = rep
+
+    def _write(self, place: int, rep: Rep, inflight: int, now_ns: int) -> None:
         flow = rep.flow_in_force(now_ns)
         paused = flow.reason == "paused"
         shown = "paused" if paused and rep.state != "offline" else rep.state
-        old = self._counted[index]
-        if old[1]:
-            self.tally.add(old, -1)
-        new = self._counted[index] = (rep.team, shown, flow.value, rep.sends_states)
-        self.tally.add(new, 1)
+        self._count(place, (rep.team, shown, flow.value, rep.sends_states))
         held_back = flow.value < 1
         wanted = self.per_rep == "all" or (self.per_rep == "held_back" and held_back)
-        texts = _texts(rep, shown, flow) if wanted else ("",) * len(_FAMILIES)
+        texts = _texts(rep, inflight, shown, flow) if wanted else ("",) * len(_FAMILIES)
         for lines, text in zip(self._lines, texts, strict=True):
-            lines[index] = text
+            lines[place] = text
+        if rep.paused_until_ns:
+            self._pauses[place] = rep.paused_until_ns > now_ns
+        else:
+            self._pauses.pop(place, None)
+        # Last, so that a failure above is made good by the next copy.
+        self._known[place] = (rep, inflight)
 
 
-def _texts(rep: Rep, shown: str, flow: Flow) -> tuple[str, ...]:
+def _texts(rep: Rep, inflight: int, shown: str, flow: Flow) -> tuple[str, ...]:
     """One rep's lines, a text for each of ``_FAMILIES``."""
     name = escaped(rep.id)
     both = f'{{rep="{name}",team="{escaped(rep.team)}"}}'
@@ -185,7 +207,7 @@ def _texts(rep: Rep, shown: str, flow: Flow) -> tuple[str, ...]:
     )
     since = f"{PREFIX}rep_throttle_since_timestamp_seconds{both} {number(flow.since_ns / 1e9)}\n"
     return (
-        f"{PREFIX}rep_inflight_leads{both} {number(len(rep.open))}\n",
+        f"{PREFIX}rep_inflight_leads{both} {number(inflight)}\n",
         f"{PREFIX}rep_window_leads{both} {number(rep.window)}\n",
         f"{PREFIX}rep_throttle_ratio{both} {number(flow.value)}\n",
         f"{PREFIX}rep_throttle_reason_info{why} 1.0\n" if flow.value < 1 else "",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distributor.domain.events import Channel, Event
     from distributor.domain.journal import CommitStats, Found, Journal
     from distributor.domain.messages import Outgoing, Settlement
+    from distributor.domain.rep import Rep
     from distributor.runtime.inbox import Inbox, Submission
     from distributor.runtime.quarantine import Quarantine
 
@@ -50,15 +51,17 @@ class Hooks(msgspec.Struct):
     """What the loop hands on; the composition root fills it in.
 
     ``compose``: decisions -> outgoing messages. ``send``: committed messages. ``settlements``: what
-    became of older ones. ``committed``: entries that are on disk now. ``decided``: seconds that one
-    event took. ``late``: seconds a tick came after its time. ``acked``: seconds from receipt to
-    durable and answered. ``repeated``: the type of an event that was known already.
+    became of older ones. ``changed``: the reps that decisions changed, told before the commit.
+    ``committed``: entries that are on disk now. ``decided``: seconds that one event took. ``late``:
+    seconds a tick came after its time. ``acked``: seconds from receipt to durable and answered.
+    ``repeated``: the type of an event that was known already.
     """
 
     now_ns: Callable[[], int]
     compose: Callable[[Sequence[Decision], int], list[Outgoing]]
     send: Callable[[Sequence[Outgoing]], None]
     settlements: Callable[[], list[Settlement]]
+    changed: Callable[[Sequence[Rep]], None]
     committed: Callable[[Sequence[Entry], CommitStats], None]
     decided: Callable[[float], None]
     late: Callable[[float], None]
@@ -345,6 +348,7 @@ class Dispatcher:
             self._next_outbox_id += 1
         decided.outgoing = numbered
         leads, reps = self.engine.take_touched()
+        self.hooks.changed(reps)
         batch = Batch(decided.entries, leads, reps, numbered, decided.settlements)
         image = self._image_if_due()
         self._committing = asyncio.get_running_loop().create_task(

@@ -320,6 +320,27 @@ async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
     ), series
 
 
+async def test_a_second_scrape_shows_the_reps_that_changed_since_the_first(
+    tmp_path, open_daemon, connect, monkeypatch
+):
+    monkeypatch.setattr("distributor.observe.exposition.SWEEP_REPS", 0)
+    daemon = await open_daemon()
+    client = connect(daemon)
+
+    async def shown(line):
+        daemon.exposition.forget()
+        return f"distributor_{line}\n" in await client.ask("GET", "/metrics")
+
+    assert await shown('rep_state{rep="ana",state="offline"} 1.0')
+    await client.be("ana", "ready")
+    assert await shown('rep_state{rep="ana",state="ready"} 1.0')
+    await daemon.take_settings(settings(tmp_path, metrics={"per_rep": "off"}))
+    assert not await shown('rep_state{rep="ana",state="ready"} 1.0')
+    await daemon.take_settings(settings(tmp_path, metrics={"per_rep": "all"}))
+    await client.be("ana", "away")
+    assert await shown('rep_state{rep="ana",state="away"} 1.0')
+
+
 async def test_new_settings_put_a_new_target_and_a_new_limit_in_force(
     tmp_path, open_daemon, connect
 ):

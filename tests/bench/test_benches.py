@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import generate_latest
 
 from bench import disk, faults
 from bench.__main__ import main
 from bench.actors import Dialer
+from bench.scrape_library import LibraryScrape
+from bench.scrape_site import Site
 from bench.trial import Judgement, Trial
 from bench.world import SECOND, World
 from distributor.app.policies import Policies
@@ -63,9 +67,31 @@ def test_the_recovery_bench_gets_every_lead_back(
     assert (found["leads"], found["entries_after_snapshot"]) == (300, 100)
 
 
-def test_the_scrape_bench_measures_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_scrape_bench_measures_a_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.scrape.SCRAPES", 2)
     assert main(["scrape", "--reps", "20", "--json"]) == 0
-    assert last_json(capsys.readouterr().out)["bytes"] > 1_000
+    found = last_json(capsys.readouterr().out)["floors"]
+    assert [scrape["per_rep"] for scrape in found] == ["all", "held_back", "off"]
+    series = [scrape["series"] for scrape in found]
+    assert series[0] - series[2] >= 20 * 12
+    assert all(scrape["loop_ms"] > 0 and scrape["held_bytes"] > 10_000 for scrape in found)
+
+
+def test_the_scrapes_yardstick_has_the_same_series(tmp_path: Path) -> None:
+    async def both() -> tuple[bytes, bytes]:
+        site = Site(World(20, "lease", Policies()), "all", tmp_path)
+        site.live()
+        ours = b"".join(await site.exposition.render())
+        reps = list(site.census.reps())
+        return ours, generate_latest(LibraryScrape(site.metrics, reps, site.census.now_ns()))
+
+    ours, theirs = (
+        sorted(line for line in text.splitlines() if b"process_" not in line)
+        for text in asyncio.run(both())
+    )
+    assert ours == theirs
 
 
 def test_the_fsync_bench_measures_the_disk(

@@ -211,7 +211,7 @@ def _replay(path, speed, folder):
             *("--trace", str(path), "--time-scale", str(speed)),
             **{ENVIRONMENT: f"127.0.0.1:{broker.port}"},
         )
-        code, out, errors = finish(process, limit_seconds=280)
+        code, out, errors = finish(process, limit_seconds=480)
     assert (code, errors) == (0, ""), out
     assert figure(out, "lost") == 0
     assert figure(out, "assigned twice at once") == 0
@@ -222,7 +222,7 @@ def _replay(path, speed, folder):
 
 @pytest.mark.long
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_four_recorded_days_through_a_real_broker_lose_nothing(tmp_path):
     """Every lead of the recording is accounted for; none is with two reps at once."""
     out, arrivals = _replay(need_data(FIRE), FIRE_SPEED, tmp_path)
@@ -231,7 +231,7 @@ def test_four_recorded_days_through_a_real_broker_lose_nothing(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_a_small_recording_through_a_real_broker_loses_nothing(tmp_path):
     """One of our own, with a vendor's repeat and a contact before its lead."""
     out, arrivals = _replay(SMALL, 600, tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
@@ -23,6 +23,7 @@ class FakeCensus:
         self.people: list[Rep] = []
         self.cases: list[tuple[str, int, float]] = [("all_refused", 1, 40.0)]
         self.messages: list[tuple[str, int, float]] = [("mqtt", 4, 0.5)]
+        self.restless = True  # another list each time: all reps are looked at
         self.now = NOW_NS
         self.scrapes = 0
 
@@ -35,9 +36,9 @@ class FakeCensus:
     def pools(self) -> Iterable[tuple[str, int, float]]:
         return self.waiting
 
-    def reps(self) -> Iterable[Rep]:
+    def reps(self) -> Sequence[Rep]:
         self.scrapes += 1
-        return self.people
+        return list(self.people) if self.restless else self.people
 
     def exceptions(self) -> Iterable[tuple[str, int, float]]:
         return self.cases

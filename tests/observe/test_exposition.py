@@ -1,4 +1,4 @@
-"""The scrape text: valid, complete from the start, in the library's form, and made in slices."""
+"""The scrape text: valid, complete from the start, in the library's form, and made beside the loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from distributor.domain.floor import Floor
 from distributor.domain.journal import Entry
 from distributor.domain.rep import Flow, Rep
 from distributor.observe.exposition import Exposition
-from distributor.observe.families import PART_LINES
 from distributor.observe.metrics import SHOWN_STATES, Metrics, PerRep
 from distributor.observe.rep_lines import escaped
 from distributor.observe.table import TABLE
@@ -287,13 +286,11 @@ async def test_gzip_carries_the_same_text(metrics: Metrics, census: FakeCensus) 
     assert b"".join(await exposition.render(compressed=True)) == packed
 
 
-async def test_a_large_family_comes_in_pieces_with_one_header(
-    metrics: Metrics, census: FakeCensus
-) -> None:
-    census.waiting = [(f"pool{number}", number, 0.0) for number in range(3 * PART_LINES)]
+async def test_a_large_family_comes_with_one_header(metrics: Metrics, census: FakeCensus) -> None:
+    census.waiting = [(f"pool{number}", number, 0.0) for number in range(600)]
     text = b"".join(await Exposition(metrics, census).render())
     assert text.count(b"# TYPE distributor_queue_leads gauge\n") == 1
-    assert value(text, "queue_leads", queue=f"pool{3 * PART_LINES - 1}") == 3 * PART_LINES - 1
+    assert value(text, "queue_leads", queue=f"pool{600 - 1}") == 600 - 1
 
 
 async def test_the_loop_runs_while_many_reps_are_written(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from distributor.core.engine import Engine
 from distributor.domain.decisions import (
@@ -99,6 +100,7 @@ class Loop:
         self.inbox = Inbox(limit)
         self.now_ns = BEGIN
         self.told: list[Any] = []
+        self.changed: set[str] = set()
         self.sent: list[Outgoing] = []
         self.settlements: list[Settlement] = []
         self.composing: Callable[[Sequence[Decision]], list[Outgoing]] = lambda _: []
@@ -108,6 +110,7 @@ class Loop:
             compose=lambda decisions, _: self.composing(decisions),
             send=self._send,
             settlements=self._take_settlements,
+            changed=lambda reps: self.changed.update(rep.id for rep in reps),
             committed=lambda entries, _: self.told.append(("committed", len(entries))),
             decided=lambda _: None,
             late=lambda seconds: self.told.append(("late", seconds)),
@@ -308,6 +311,19 @@ async def test_the_batch_has_the_records_as_they_are_after_it(loop):
     assert "ana" in [rep.id for rep in batch.reps]
     kinds = [type(d) for entry in batch.entries for d in entry.decisions]
     assert Assigned in kinds
+
+
+async def test_the_reps_that_changed_are_named(loop):
+    """Also those of whom only a new floor says something: metrics show no more than they are told of."""
+    assert loop.changed == {"ana", "ben"}
+    loop.changed.clear()
+    await loop.give(ready("ana"))
+    assert loop.changed == {"ana"}
+    await loop.give(lead("1"))
+    assert loop.changed == {"ana"}
+    loop.changed.clear()
+    await loop.give(FloorChanged(replace(loop.floor, digest="e", reps=loop.floor.reps[1:])))
+    assert loop.changed == {"ana", "ben"}
 
 
 async def test_settlements_are_written_soon_though_nothing_else_happens(loop):
