@@ -46,7 +46,7 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
     )
     return (
         p.stat_panel(
-            f"Contacted in {limits.contact_text}",
+            f"In {limits.contact_text}",
             f"Of the leads whose verdict fell in the last {_RECENT}, the share that a rep reached within "
             f"{span(limits.contact)} of their arrival; a lead that nobody reached counts as missed at the "
             "limit. Beside it the target. Below the target: look at the longest waiting lead and at who is "
@@ -206,7 +206,7 @@ def _held_back_table(held: str) -> Placed:
         columns=(
             Column("rep", "Rep", to_rep=True),
             Column("team", "Team"),
-            Column("reason", "Why", mappings=(style.reason_words(),), least=200),
+            Column("reason", "Why", mappings=(style.reason_words(),), wide=200),
             Column(
                 "Value #A",
                 "Flow",

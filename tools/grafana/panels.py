@@ -253,7 +253,7 @@ def timeline_panel(
 
 class Column(NamedTuple):
     """A table's column: the field as Grafana names it, its heading, and how its values are shown.
-    ``least``: its width in pixels at least."""
+    ``wide``: its width in pixels; 0 is an equal share of what the others leave."""
 
     field: str
     heading: str
@@ -262,7 +262,7 @@ class Column(NamedTuple):
     colours: build.ThresholdsConfig | None = None
     to_rep: bool = False
     absent: str = _EMPTY_CELL
-    least: int = _NARROWEST_COLUMN
+    wide: int = 0
 
 
 def table_panel(
@@ -355,8 +355,8 @@ def _override(kind: str, of: str, properties: dict[str, Any]) -> Override:
 
 def _column(column: Column) -> Override:
     properties: dict[str, Any] = {"noValue": column.absent}
-    if column.least != _NARROWEST_COLUMN:
-        properties["custom__minWidth"] = column.least
+    if column.wide:
+        properties["custom__width"] = column.wide
     if column.unit:
         properties["unit"] = column.unit
     if column.mappings:

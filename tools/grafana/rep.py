@@ -57,7 +57,7 @@ def _now() -> tuple[Placed, ...]:
                     colours=style.steps(style.BAD, (0.01, style.WARN), (1, style.GOOD)),
                 ),
                 Column(
-                    "reason", "Why", mappings=(style.reason_words(),), absent="full flow", least=200
+                    "reason", "Why", mappings=(style.reason_words(),), absent="full flow", wide=200
                 ),
                 Column("Value #G", "For", style.SECONDS),
                 Column("Value #D", "In hand", style.COUNT),
