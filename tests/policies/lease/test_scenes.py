@@ -78,6 +78,21 @@ def test_a_lead_before_its_peak_is_served_before_a_fresher_and_an_older_one() ->
     assert (scene.holder(old), scene.holder(new)) == ("", "")
 
 
+def test_a_short_queue_is_served_by_age_and_a_long_one_by_value() -> None:
+    """Who will all be reached in their first minute need not give way to each other."""
+    scene = floor(26)
+    for rep in list(scene.pool.members):
+        scene.presence(rep, "busy")
+    near, fresh = scene.lead(age=44), scene.lead(age=21)
+    late = scene.lead(age=50)
+    scene.presence("r0", "ready")
+    assert scene.holder(near) == "r0"
+    many = [scene.lead() for _ in range(3)]
+    scene.presence("r1", "ready")
+    assert scene.holder(fresh) == "r1", "five leads of 10 s each: no time for the oldest first"
+    assert not any(scene.holder(key) for key in (late, *many))
+
+
 def test_quality_counts_in_the_order() -> None:
     scene = floor(1)
     scene.presence("r0", "away")
