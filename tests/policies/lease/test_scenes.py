@@ -148,6 +148,19 @@ def test_where_most_reps_are_free_a_lead_moves_on_cheaply_and_as_often_as_it_mus
     assert recalls[0].numbers["price"] == pytest.approx(4.91 * 0.02)
 
 
+def test_a_lead_does_not_move_on_to_the_next_in_the_list_each_time() -> None:
+    """Neighbours in a list are often away together."""
+    seconds = set()
+    for seed in range(12):
+        scene = floor(12)
+        scene.pool.seed = seed
+        key = scene.lead()
+        scene.after(20)
+        assert scene.holder(key) not in ("", "r0")
+        seconds.add(scene.holder(key))
+    assert len(seconds) > 3
+
+
 def test_who_never_answers_is_asked_ever_more_seldom_on_a_quiet_floor() -> None:
     """A lead an hour, and one rep of four who is not there: a belief that is forgotten from lead to lead
     would send every fourth lead there for ever."""
