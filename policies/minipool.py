@@ -15,6 +15,9 @@ from distributor.domain.rep import Rep
 
 START_NS: Final = 1_790_000_000 * NANOSECONDS
 OWNER_HOLD_SECONDS: Final = 30.0
+FRESH_SECONDS: Final = 60.0
+PEAK_SECONDS: Final = 20.0
+CALM_SECONDS: Final = 45.0
 
 
 class MiniPool:
@@ -47,15 +50,21 @@ class MiniPool:
     def lead(self, key: str) -> Lead | None:
         return self.leads.get(key)
 
-    def best(self, now_ns: int) -> Lead | None:
+    def fresh(self, now_ns: int) -> int:
+        return sum(self.age_seconds(lead, now_ns) <= FRESH_SECONDS for lead in self._waiting())
+
+    def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
         receiving = self.receiving.values()
-        for lead in self.in_order(now_ns, len(self.leads)):
+        for lead in self.in_order(now_ns, len(self.leads), calm=calm):
             if any(self.may_take(rep, lead) for rep in receiving):
                 return lead
         return None
 
-    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
-        ordered = sorted(self._waiting(), key=lambda lead: -self.order_index(lead, now_ns))
+    def in_order(self, now_ns: int, limit: int, *, calm: bool = False) -> Iterator[Lead]:
+        ordered = sorted(
+            self._waiting(),
+            key=lambda lead: (-self.order_index(lead, now_ns, calm=calm), lead.clock_ns),
+        )
         return islice(iter(ordered), limit)
 
     def oldest(self, limit: int) -> Iterator[Lead]:
@@ -76,8 +85,10 @@ class MiniPool:
         """When a lead stops to wait for its owner."""
         return lead.since_ns + self.span_ns(OWNER_HOLD_SECONDS)
 
-    def order_index(self, lead: Lead, now_ns: int) -> float:
+    def order_index(self, lead: Lead, now_ns: int, *, calm: bool = False) -> float:
         age = self.age_seconds(lead, now_ns)
+        if calm and PEAK_SECONDS < age <= CALM_SECONDS:
+            age = PEAK_SECONDS
         return lead.quality * (worth(age + 10.0) - worth(age + 70.0))
 
     def age_seconds(self, lead: Lead, now_ns: int) -> float:

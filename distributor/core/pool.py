@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from distributor.domain.rep import Rep
 
 PEAK_SECONDS = 20.0
+CALM_SECONDS = 45.0
+"""Where it is calm a lead up to this age counts as much as one at the peak, so the oldest of them is first:
+there all can be reached in their first minute."""
+FRESH_SECONDS = 60.0
 HANDLING_SECONDS = 10.0
 WAIT_SECONDS = 60.0
 GUARD_SECONDS = 1800.0
@@ -50,8 +54,10 @@ def back_by_ns(rep: Rep, flow: FlowPlan) -> int:
     return rep.since_ns + flow.span_ns(max(BACK_SOON_SECONDS, flow.offline_grace_seconds))
 
 
-def value_order(quality: float, age_seconds: float) -> float:
+def value_order(quality: float, age_seconds: float, *, calm: bool = False) -> float:
     """E5: what the lead loses if it waits one minute more."""
+    if calm and PEAK_SECONDS < age_seconds <= CALM_SECONDS:
+        age_seconds = PEAK_SECONDS
     start = age_seconds + HANDLING_SECONDS
     return quality * (worth(start) - worth(start + WAIT_SECONDS))
 
@@ -113,7 +119,12 @@ class Pool:
         heads = [queue[0][0] for queue in self._queues.all() if queue]
         return min(heads) if heads else None
 
-    def best(self, now_ns: int) -> Lead | None:
+    def fresh(self, now_ns: int) -> int:
+        """How many of the waiting leads are in their first minute."""
+        since = (now_ns - self.span_ns(FRESH_SECONDS), "")
+        return sum([len(queue) - queue.bisect_left(since) for queue in self._queues.all()])
+
+    def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
         """The most valuable waiting lead that a receiving member may take."""
         if not self.waiting or not self.receiving:
             return None
@@ -125,8 +136,8 @@ class Pool:
             return self._only()
         best: Lead | None = None
         best_rank = (-1.0, 0, "")
-        for lead in self._heads(now_ns):
-            rank = (self.order_index(lead, now_ns), -lead.clock_ns, lead.key)
+        for lead in self._heads(now_ns, calm):
+            rank = (self.order_index(lead, now_ns, calm=calm), -lead.clock_ns, lead.key)
             if best is None or rank > best_rank:
                 best, best_rank = lead, rank
         return best
@@ -145,9 +156,12 @@ class Pool:
                 return lead
         return None
 
-    def _heads(self, now_ns: int) -> Iterator[Lead]:
+    def _peak(self, now_ns: int, calm: bool) -> Slot:
+        return now_ns - self.span_ns(CALM_SECONDS if calm else PEAK_SECONDS), ""
+
+    def _heads(self, now_ns: int, calm: bool) -> Iterator[Lead]:
         """The leads of which one is the best: at the peak of each class, and the restricted ones."""
-        peak = (now_ns - self.span_ns(PEAK_SECONDS), "")
+        peak = self._peak(now_ns, calm)
         yield from self._queues.open_heads(peak)
         yield from self._restricted(peak, 1, self.receiving, now_ns)
 
@@ -167,15 +181,15 @@ class Pool:
             return True
         return any(self._allowed(rep, lead, now_ns) for rep in self.receiving.values())
 
-    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
+    def in_order(self, now_ns: int, limit: int, *, calm: bool = False) -> Iterator[Lead]:
         """The first ``limit`` in value order of those that anybody may take; and among them the first
         ``limit`` of the others that a member with a free slot may take, and as many that some other
         receiving member may take. However many wait for one rep, they hide nobody else's.
         """
-        peak = (now_ns - self.span_ns(PEAK_SECONDS), "")
+        peak = self._peak(now_ns, calm)
 
         def rank(lead: Lead) -> tuple[float, int, str]:
-            return self.order_index(lead, now_ns), -lead.clock_ns, lead.key
+            return self.order_index(lead, now_ns, calm=calm), -lead.clock_ns, lead.key
 
         found = nlargest(limit, self._queues.open_near(peak, limit), key=rank)
         some = nlargest(limit, self._restricted(peak, limit, self.available, now_ns), key=rank)
@@ -190,8 +204,8 @@ class Pool:
         slots = merge(*(queue.islice(0, limit) for queue in self._queues.all()))
         return (self._leads[key] for _, key in islice(slots, limit))
 
-    def order_index(self, lead: Lead, now_ns: int) -> float:
-        return value_order(lead.quality, self.age_seconds(lead, now_ns))
+    def order_index(self, lead: Lead, now_ns: int, *, calm: bool = False) -> float:
+        return value_order(lead.quality, self.age_seconds(lead, now_ns), calm=calm)
 
     # -- who may take what ---------------------------------------------------------------------
 

@@ -106,12 +106,17 @@ class PoolView(Protocol):
         """A lead by its key, if the core has it in memory."""
         ...
 
-    def best(self, now_ns: int) -> Lead | None:
-        """The waiting lead with the largest value order (flow-control E5) that a member who is
-        receiving may take; None where there is none."""
+    def fresh(self, now_ns: int) -> int:
+        """How many of the waiting leads are in their first minute."""
         ...
 
-    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
+    def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
+        """The waiting lead with the largest value order (flow-control E5) that a member who is
+        receiving may take; None where there is none. ``calm``: the order for a short queue, where leads
+        up to 45 s old go by age."""
+        ...
+
+    def in_order(self, now_ns: int, limit: int, *, calm: bool = False) -> Iterator[Lead]:
         """In value order, the first ``limit`` waiting leads that anybody may take; and among them the
         first of those that only some may take, as far as a receiving member is one of them."""
         ...
@@ -124,7 +129,7 @@ class PoolView(Protocol):
         """Whether nothing forbids this rep this lead (exclusion after a refusal, a sticky owner)."""
         ...
 
-    def order_index(self, lead: Lead, now_ns: int) -> float:
+    def order_index(self, lead: Lead, now_ns: int, *, calm: bool = False) -> float:
         """E5 for one lead: quality times the value that a minute's wait from now would cost."""
         ...
 

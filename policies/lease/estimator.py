@@ -11,6 +11,7 @@ from typing import Final
 
 from distributor.domain.rep import Rep
 from policies.lease.memory import (
+    FIRST_HANDLING,
     REST_ABSENT,
     REST_LAGGING,
     FleetMemory,
@@ -39,6 +40,8 @@ _LONGEST_DRIFT: Final = 172800.0
 _OFFSET_STEP: Final = 0.12
 _OFFSET_LIMIT: Final = 2.5
 _SIDE_SPAN: Final = 60.0
+HANDLING_GUESSES: Final = 3.0
+"""As how many observed handling times the first guess counts."""
 _LOSSES_KEPT: Final = 5
 
 
@@ -164,6 +167,16 @@ class Estimator:
         """Seconds that the rep needs for a lead on average."""
         return math.exp(m.handling + _MEAN_SHIFT)
 
+    def handled(self, m: RepMemory) -> tuple[float, float]:
+        """What a rep's handling times tell of the floor's: how many they are, and the sum of their
+        logs above the first guess."""
+        n = m.handling_weight
+        return n, (m.handling - FIRST_HANDLING) * (n + HANDLING_GUESSES)
+
+    def usual_handling(self, handled: float, longer: float) -> float:
+        """Seconds that a lead usually takes on the floor, from the sums of ``handled``."""
+        return math.exp(FIRST_HANDLING + longer / (handled + HANDLING_GUESSES) + _MEAN_SHIFT)
+
     def share(self, m: RepMemory) -> float:
         """Work that the rep got so far, in leads of usual length."""
         return m.served * self.mean_handling(m) / 240.0
@@ -253,7 +266,7 @@ class Estimator:
             if lagging < 0.5:
                 took = math.log(max(5.0, (at_ns - m.busy_ns) * self.rate))
                 m.handling_weight = min(150.0 if m.seasoned else 40.0, m.handling_weight + 1.0)
-                m.handling += (took - m.handling) / (m.handling_weight + 3.0)
+                m.handling += (took - m.handling) / (m.handling_weight + HANDLING_GUESSES)
             self.let_go(m)
             m.side, m.side_ns = 0.09 if m.missed / m.total >= 0.15 else 0.15, at_ns
         self.present(m, now_ns)

@@ -14,7 +14,7 @@ Weights = tuple[float, float, float, float, float]
 REST_LAGGING: Final = 0.03
 REST_ABSENT: Final = 0.015
 _FIRST_LAG: Final = math.log(9.0)
-_FIRST_HANDLING: Final = math.log(240.0) - 0.3466
+FIRST_HANDLING: Final = math.log(240.0) - 0.3466
 
 
 class Slot(Struct, array_like=True):
@@ -57,7 +57,7 @@ class RepMemory(Struct, array_like=True):
     busy_lead: str = ""
     lag: float = _FIRST_LAG
     lag_weight: float = 0.0
-    handling: float = _FIRST_HANDLING
+    handling: float = FIRST_HANDLING
     handling_weight: float = 0.0
     missed: float = 0.3
     total: float = 6.0

@@ -12,7 +12,7 @@ from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
 from policies.lease.revocation import Steal, Watch, terms_of
 from policies.lease.roster import Offer, Roster, Seat
-from policies.lease.settings import PROBE_RECALLS, RESERVE, STALE_AGE
+from policies.lease.settings import CALM_BACKLOG, PROBE_RECALLS, RESERVE, STALE_AGE
 
 LOOK_AHEAD: Final = 16
 _RANKED: Final = 5
@@ -112,11 +112,12 @@ class Pass:
     ) -> tuple[Intent | None, float]:
         """What to do with the waiting leads, and the index of the lead that it is about (E5, E7)."""
         pool = self._pool
-        first = pool.best(now_ns) if pool.waiting else None
+        calm = pool.waiting > 1 and self._calm(now_ns)
+        first = pool.best(now_ns, calm=calm) if pool.waiting else None
         if first is None:
             return None, 0.0
         deferred: Intent | None = None
-        for at, lead in enumerate(self._lineup(first, now_ns)):
+        for at, lead in enumerate(self._lineup(first, calm, now_ns)):
             age = pool.age_seconds(lead, now_ns)
             if age <= STALE_AGE or spare:
                 intent = self._give(lead, age, offers, likely_free, now_ns)
@@ -129,10 +130,15 @@ class Pass:
                 return intent, pool.order_index(lead, now_ns)
         return deferred, 0.0
 
-    def _lineup(self, first: Lead, now_ns: int) -> Iterable[Lead]:
+    def _calm(self, now_ns: int) -> bool:
+        """Whether all fresh leads are served so soon that none needs to be given up for another."""
+        backlog = self._pool.fresh(now_ns) * self._roster.seconds_a_lead()
+        return backlog <= CALM_BACKLOG
+
+    def _lineup(self, first: Lead, calm: bool, now_ns: int) -> Iterable[Lead]:
         """The best lead, and only if it cannot be given now, the ones behind it."""
         yield first
-        for lead in self._pool.in_order(now_ns, LOOK_AHEAD):
+        for lead in self._pool.in_order(now_ns, LOOK_AHEAD, calm=calm):
             if lead.key != first.key:
                 yield lead
 

@@ -161,7 +161,7 @@ class Watch:
         """
         if not self.due or not offers:
             return None
-        takers = sorted(offers, key=self._taker_order)
+        takers = self._takers(offers, now)
         best: Steal | None = None
         for key, index in sorted(self.due.items()):
             steal = self._weigh(key, self._roster.seats[index], takers, terms, spare, floor, now)
@@ -169,8 +169,17 @@ class Watch:
                 best = steal
         return best
 
-    def _taker_order(self, offer: Offer) -> tuple[float, int]:
-        return (0.02 * self._roster.seats[offer[3]].usual_lag / 9.0 - offer[0], offer[3])
+    def _takers(self, offers: Sequence[Offer], now: int) -> list[Offer]:
+        """The surest bets first. Among equals chance decides where in the list to begin: with a fixed
+        order a lead would go from one silent rep to the neighbours, who are often away together."""
+        seats = self._roster.seats
+        begin = int(self._pool.draw(now, len(offers)) * len(seats))
+
+        def order(offer: Offer) -> tuple[float, int]:
+            index = offer[3]
+            return 0.02 * seats[index].usual_lag / 9.0 - offer[0], (index - begin) % len(seats)
+
+        return sorted(offers, key=order)
 
     def _weigh(
         self,

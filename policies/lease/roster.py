@@ -45,9 +45,11 @@ class Seat:
         "expected",
         "free_asked",
         "free_span",
+        "handled",
         "handling",
         "index",
         "judged",
+        "longer",
         "memory",
         "place",
         "rep",
@@ -67,6 +69,8 @@ class Seat:
         self.share = 0
         self.conversions = 0
         self.expected = 0
+        self.handled = 0
+        self.longer = 0
         self.judged: tuple[float, float, float] = (-1.0, 1.0, 1.0)
         self.usual_lag = 9.0
         self.handling = 240.0
@@ -100,6 +104,8 @@ class Roster:
         self._shares = 0
         self._conversions = 0
         self._expected = 0
+        self._handled = 0
+        self._longer = 0
         self._entering: list[tuple[int, int]] = []
         self._turning: list[tuple[int, int]] = []
 
@@ -119,6 +125,12 @@ class Roster:
     def mean_share(self) -> float:
         """Mean share of work of those logged in."""
         return self._shares / SHARE_UNIT / self.at_work if self.at_work else 0.0
+
+    def seconds_a_lead(self) -> float:
+        """How often one of those at work is done with a lead, by the floor's usual handling time."""
+        working = self.at_work - self.slowed
+        handled, longer = self._handled / SHARE_UNIT, self._longer / SHARE_UNIT
+        return self.estimator.usual_handling(handled, longer) / max(1, working)
 
     @property
     def level(self) -> float:
@@ -177,6 +189,7 @@ class Roster:
         seat.slowed = rep.override is None and pi < self.estimator.settings.fresh_from
         seat.share = round(self.estimator.share(m) * SHARE_UNIT) if seat.at_work else 0
         self._count_conversions(seat)
+        self._count_handling(seat)
         seat.usual_lag = math.exp(m.lag)
         seat.handling = self.estimator.mean_handling(m)
         self._shares += seat.share
@@ -194,6 +207,14 @@ class Roster:
         self._conversions += seat.conversions
         self._expected += seat.expected
         seat.judged = (-1.0, 1.0, 1.0)
+
+    def _count_handling(self, seat: Seat) -> None:
+        self._handled -= seat.handled
+        self._longer -= seat.longer
+        handled, longer = self.estimator.handled(seat.memory) if seat.at_work else (0.0, 0.0)
+        seat.handled, seat.longer = round(handled * SHARE_UNIT), round(longer * SHARE_UNIT)
+        self._handled += seat.handled
+        self._longer += seat.longer
 
     def _can_receive(self, seat: Seat) -> bool:
         rep, m = seat.rep, seat.memory

@@ -45,6 +45,9 @@ PROMPT_FROM: Final = 0.25
 """Least chance of a prompt pick-up of a rep who is offered a fresh lead."""
 LOOK_AGAIN: Final = 10.0
 """A lead that waits beside a free rep is looked at again so often."""
+CALM_BACKLOG: Final = 30.0
+"""The floor is calm while those at work take all waiting leads in their first minute within so many
+seconds. Then the oldest of them goes first: none needs to be given up for another."""
 RESERVE: Final = 0.12
 """A stale lead waits unless this share of the logged-in reps is likely free for fresh ones."""
 FAIRNESS: Final = 2.0

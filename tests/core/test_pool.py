@@ -88,23 +88,24 @@ def _pool(rows: list[tuple[Any, ...]], verdicts: list[str]) -> tuple[Pool, dict[
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
-@given(leads, standings)
+@given(leads, standings, st.booleans())
 def test_the_best_lead_and_the_order_are_those_of_a_plain_sort(
-    rows: list[tuple[Any, ...]], verdicts: list[str]
+    rows: list[tuple[Any, ...]], verdicts: list[str], calm: bool
 ) -> None:
     assert OWNER_HOLD_SECONDS < 60 < GUARD_SECONDS
     pool, held = _pool(rows, verdicts)
 
     def rank(lead: Lead) -> tuple[float, int, str]:
-        return pool.order_index(lead, BEGIN), -lead.clock_ns, lead.key
+        return pool.order_index(lead, BEGIN, calm=calm), -lead.clock_ns, lead.key
 
     def may_have(reps: dict[str, Rep]) -> list[Lead]:
         fitting = [x for x in held.values() if any(pool.may_take(r, x) for r in reps.values())]
         return sorted(fitting, key=rank, reverse=True)
 
-    assert pool.best(BEGIN) == next(iter(may_have(pool.receiving)), None)
+    assert pool.best(BEGIN, calm=calm) == next(iter(may_have(pool.receiving)), None)
+    assert pool.fresh(BEGIN) == sum(BEGIN - x.clock_ns <= 60 * SECOND for x in held.values())
     for limit in (1, 5):
-        listed = list(pool.in_order(BEGIN, limit))
+        listed = list(pool.in_order(BEGIN, limit, calm=calm))
         assert listed == sorted(listed, key=rank, reverse=True)
         assert len({lead.key for lead in listed}) == len(listed) <= 3 * limit
         for rep in pool.available.values():

@@ -62,15 +62,18 @@ class FakePool:
     def lead(self, key: str) -> Lead | None:
         return self.leads.get(key)
 
-    def best(self, now_ns: int) -> Lead | None:
-        for lead in self.in_order(now_ns, len(self.waiting_leads)):
+    def fresh(self, now_ns: int) -> int:
+        return sum(self.age_seconds(x, now_ns) <= 60 for x in self.waiting_leads.values())
+
+    def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
+        for lead in self.in_order(now_ns, len(self.waiting_leads), calm=calm):
             if any(self.may_take(rep, lead) for rep in self.receiving.values()):
                 return lead
         return None
 
-    def in_order(self, now_ns: int, limit: int) -> Iterator[Lead]:
+    def in_order(self, now_ns: int, limit: int, *, calm: bool = False) -> Iterator[Lead]:
         key: Callable[[Lead], tuple[float, int, str]] = lambda lead: (  # noqa: E731
-            -self.order_index(lead, now_ns), lead.clock_ns, lead.key)  # fmt: skip
+            -self.order_index(lead, now_ns, calm=calm), lead.clock_ns, lead.key)  # fmt: skip
         return iter(sorted(self.waiting_leads.values(), key=key)[:limit])
 
     def oldest(self, limit: int) -> Iterator[Lead]:
@@ -79,8 +82,9 @@ class FakePool:
     def may_take(self, rep: Rep, lead: Lead) -> bool:
         return rep.id not in lead.excluded and (rep.id, lead.key) not in self.forbidden
 
-    def order_index(self, lead: Lead, now_ns: int) -> float:
+    def order_index(self, lead: Lead, now_ns: int, *, calm: bool = False) -> float:
         age = self.age_seconds(lead, now_ns)
+        age = 20 if calm and 20 < age <= 45 else age
         return lead.quality * (curve(age + 10) - curve(age + 70))
 
     def age_seconds(self, lead: Lead, now_ns: int) -> float:

@@ -78,6 +78,21 @@ def test_a_lead_before_its_peak_is_served_before_a_fresher_and_an_older_one() ->
     assert (scene.holder(old), scene.holder(new)) == ("", "")
 
 
+def test_a_short_queue_is_served_by_age_and_a_long_one_by_value() -> None:
+    """Who will all be reached in their first minute need not give way to each other."""
+    scene = floor(26)
+    for rep in list(scene.pool.members):
+        scene.presence(rep, "busy")
+    near, fresh = scene.lead(age=44), scene.lead(age=21)
+    late = scene.lead(age=50)
+    scene.presence("r0", "ready")
+    assert scene.holder(near) == "r0"
+    many = [scene.lead() for _ in range(3)]
+    scene.presence("r1", "ready")
+    assert scene.holder(fresh) == "r1", "five leads of 10 s each: no time for the oldest first"
+    assert not any(scene.holder(key) for key in (late, *many))
+
+
 def test_quality_counts_in_the_order() -> None:
     scene = floor(1)
     scene.presence("r0", "away")
@@ -131,6 +146,19 @@ def test_where_most_reps_are_free_a_lead_moves_on_cheaply_and_as_often_as_it_mus
     recalls = [i for _, i in scene.log if isinstance(i, Recall)]
     assert 2 < len(recalls) <= 6
     assert recalls[0].numbers["price"] == pytest.approx(4.91 * 0.02)
+
+
+def test_a_lead_does_not_move_on_to_the_next_in_the_list_each_time() -> None:
+    """Neighbours in a list are often away together."""
+    seconds = set()
+    for seed in range(12):
+        scene = floor(12)
+        scene.pool.seed = seed
+        key = scene.lead()
+        scene.after(20)
+        assert scene.holder(key) not in ("", "r0")
+        seconds.add(scene.holder(key))
+    assert len(seconds) > 3
 
 
 def test_who_never_answers_is_asked_ever_more_seldom_on_a_quiet_floor() -> None:
