@@ -32,6 +32,7 @@ class LibraryScrape(Collector):
     def _of_reps(self) -> Iterator[Metric]:
         inflight, window = _family("rep_inflight_leads"), _family("rep_window_leads")
         throttle, why = _family("rep_throttle_ratio"), _family("rep_throttle_reason_info")
+        since = _family("rep_throttle_since_timestamp_seconds")
         state, contacts = _family("rep_state"), _family("rep_contacts_total")
         assignments = _family("rep_assignments_total")
         smoothed = _family("rep_speed_to_contact_smoothed_seconds")
@@ -45,6 +46,8 @@ class LibraryScrape(Collector):
             throttle.add_metric(both, flow.value)
             if flow.value < 1:
                 why.add_metric((rep.id, flow.reason), 1)
+                if flow.since_ns:
+                    since.add_metric(both, flow.since_ns / 1e9)
             paused = flow.reason == "paused" and rep.state != "offline"
             for name in SHOWN_STATES:
                 state.add_metric((rep.id, name), name == ("paused" if paused else rep.state))
@@ -53,7 +56,8 @@ class LibraryScrape(Collector):
             contacts.add_metric((rep.id, "false"), rep.contacts - rep.contacts_on_time)
             if rep.contacts:
                 smoothed.add_metric(alone, rep.response_seconds)
-        yield from (inflight, window, throttle, why, state, assignments, contacts, smoothed)
+        yield from (inflight, window, throttle, why, since)
+        yield from (state, assignments, contacts, smoothed)
 
 
 def _wanted(per_rep: str, flow: Flow) -> bool:
