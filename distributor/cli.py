@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import math
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -151,8 +152,27 @@ def _rules(args: argparse.Namespace) -> int:
         settings = _load(path)
     except BadConfig as error:
         raise _summary(error, path) from None
-    print(rules.text(settings), end="")
+    text = rules.text(settings)
+    if args.output is None:
+        print(text, end="")
+    else:
+        _replace(Path(args.output).resolve(), text)
     return OK
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write ``path`` whole or not at all: who reads it meanwhile has the old text."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        if path.exists():
+            shutil.copymode(path, beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -257,7 +277,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(add("demo", _demo, "run a whole floor on this machine: broker, vendor, dialer, reps"))
     check = add("check-config", _check_config, "print every problem of a configuration file")
     check.add_argument("file", metavar="FILE")
-    _add_config(add("rules", _rules, "print the rules for Prometheus that suit a configuration"))
+    made = add("rules", _rules, "print or write the rules for Prometheus that suit a configuration")
+    _add_config(made)
+    made.add_argument("--output", metavar="FILE", help="write them there, whole or not at all")
     init = add("init", _init, "write a starter configuration and what goes around it")
     init.add_argument("folder", metavar="DIR")
 

@@ -1,17 +1,16 @@
 """How fast a month's budget of missed standards may be spent before somebody is told.
 
 The textbook's factor of 14.4 cannot be reached here: with a target of 90 % a floor that misses every
-lead burns 10 times too fast. So the factors follow from the hours in which the floor is open.
+lead burns 10 times too fast. So the factors follow from the hours in which the floor is open, and where
+even those could not be reached, nine leads in ten missed are enough.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from distributor.errors import BadConfig
 from distributor.settings import StandardsSettings
 
 Severity = Literal["page", "ticket"]
@@ -19,13 +18,18 @@ Severity = Literal["page", "ticket"]
 WINDOWS: Final = ("5m", "15m", "1h", "2h", "3h", "1d")
 """The windows over which the share of missed leads is recorded."""
 
+MOST_MISSED: Final = 0.9
+"""No alert waits for a larger share of missed leads: one above 1 could never fire."""
+
 _HOURS: Final = {"1h": 1.0, "3h": 3.0, "1d": 24.0}
 
 
 class Row(Struct, frozen=True):
     """One way to spend too fast: more than ``budget`` of a month's misses within ``long``, and still so
-    in ``short``. ``factor``: how many times the even pace that is. ``threshold``: the share of missed
-    leads, 0 to 1, that makes it so."""
+    in ``short``. ``threshold``: the share of missed leads, 0 to 1, that makes it so. ``factor``: how many
+    times the even pace that is, ``threshold / (1 - target)``. ``capped``: the threshold is
+    ``MOST_MISSED``, since the budget that was wished for could hardly be spent so fast.
+    """
 
     severity: Severity
     long: str
@@ -34,6 +38,7 @@ class Row(Struct, frozen=True):
     budget: float
     factor: float
     threshold: float
+    capped: bool = False
 
 
 _ROWS: Final[tuple[tuple[Severity, str, str, str, float], ...]] = (
@@ -44,16 +49,20 @@ _ROWS: Final[tuple[tuple[Severity, str, str, str, float], ...]] = (
 
 
 def rows(standards: StandardsSettings) -> tuple[Row, ...]:
-    """The rows for these hours and this target. Raises BadConfig where a floor that misses every lead
-    would not reach one of them: it would be an alert that cannot fire."""
-    left = 1 - standards.speed_to_contact.target
+    """The rows for these hours and this target."""
+    left = round(1 - standards.speed_to_contact.target, 12)
     made = []
-    for severity, long, short, hold, budget in _ROWS:
-        factor = budget * standards.open_hours_per_month / _open_hours(long, standards)
-        made.append(Row(severity, long, short, hold, budget, factor, round(factor * left, 4)))
-    hardest = max(made, key=lambda row: row.threshold)
-    if hardest.threshold >= 1:
-        raise BadConfig([_unreachable(hardest, standards)])
+    for severity, long, short, hold, wished in _ROWS:
+        # What the window's share of the month would spend at the even pace.
+        even = _open_hours(long, standards) / standards.open_hours_per_month
+        threshold = _plain(wished / even * left)
+        capped = threshold > MOST_MISSED
+        if capped:
+            threshold = MOST_MISSED
+        factor = threshold / left
+        budget = factor * even if capped else wished
+        assert 0 < threshold < 1, f"an alert that cannot fire: {threshold} of the leads"
+        made.append(Row(severity, long, short, hold, budget, factor, threshold, capped))
     return tuple(made)
 
 
@@ -62,14 +71,6 @@ def _open_hours(window: str, standards: StandardsSettings) -> float:
     return min(_HOURS[window], standards.open_hours_per_day)
 
 
-def _unreachable(row: Row, standards: StandardsSettings) -> str:
-    target = standards.speed_to_contact.target
-    # The next better values; at these very ones it would take exactly all leads.
-    least = (math.floor(round((1 - 1 / row.factor) * 1000, 6)) + 1) / 1000
-    hours = math.ceil(round(standards.open_hours_per_month / row.threshold, 6)) - 1
-    return (
-        f"standards.speed_to_contact.target: at {target:g} even missing every lead for {row.long} spends "
-        f"less than {row.budget:.0%} of the month's budget, so that alert could never fire; raise it to "
-        f"{least:g}, or lower standards.open_hours_per_month ({standards.open_hours_per_month:g}) to "
-        f"{hours:g} if the floor is open for less"
-    )
+def _plain(share: float) -> float:
+    """To four figures: what people read, and fine enough for a target of 0.9999."""
+    return float(f"{share:.4g}")

@@ -1,7 +1,7 @@
 """The rules that Prometheus evaluates: what is recorded, and what somebody is told about.
 
-Made from the same settings as the daemon's; ``distributor rules`` prints them. Every alert has its
-section in ``docs/runbooks.md``.
+Made from the same settings as the daemon's; ``distributor rules`` writes them. Every alert has its
+section in ``docs/runbooks.md``, of which the page that ``[alerts] runbooks`` names is a copy.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from distributor.settings import AlertSettings, Settings
 
 Scope = Literal["floor", "daemon"]
 
-RUNBOOKS: Final = "docs/runbooks.md"
-
 STALLED_SECONDS: Final = 0.25
 SLOW_COMMIT_SECONDS: Final = 0.5
 THROTTLED_SHARE: Final = 0.5
-FEW_REPS: Final = 2
-"""In a team of so few available reps half of them is one slow rep, not a shortage of people."""
+LEAST_REPS: Final = 2
+"""One rep at work who is held back is one slow rep, not a shortage of people."""
+
+_AT_WORK: Final = 'sum by (job, team) (distributor_reps{state=~"ready|busy|wrap_up"})'
+_OURS: Final = "and on (job, instance) last_over_time(distributor_build_info"
+"""How a target of Prometheus is known to be a daemon of ours, whatever its job is called."""
 
 _EVENTS: Final = 'distributor_standard_events_total{standard="speed_to_contact"'
+_UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 _SPOKEN: Final = {"1h": "hour", "3h": "3 hours", "1d": "day"}
 
 
 class Alert(Struct, frozen=True):
     """One alert rule. ``hold``: for so long the expression must be true (Prometheus' ``for``). ``scope``:
     whether the floor's manager or the operator of the daemon can do something. ``labels``: further ones.
+    ``note``: a comment above it.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Alert(Struct, frozen=True):
     scope: Scope
     summary: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 def recorded(window: str) -> str:
@@ -60,12 +65,17 @@ def records() -> dict[str, str]:
 
 
 def alerts(settings: Settings) -> list[Alert]:
-    """Every alert for these settings. Raises BadConfig where one could never fire."""
-    return [*_burns(settings), *_of_the_floor(settings.alerts), *_of_the_daemon(settings.alerts)]
+    """Every alert for these settings."""
+    return [
+        *_burns(settings),
+        *_of_the_floor(settings.alerts),
+        *_of_the_daemon(settings.alerts),
+        _out_of_date(settings),
+    ]
 
 
 def text(settings: Settings) -> str:
-    """The rules file, YAML. Raises BadConfig where an alert could never fire."""
+    """The rules file, YAML."""
     return "".join(f"{line}\n" for line in _lines(settings))
 
 
@@ -80,15 +90,23 @@ def _burns(settings: Settings) -> Iterator[Alert]:
             scope="floor",
             summary=(
                 "{{ $labels.queue }}: {{ $value | humanizePercentage }} of the leads of the last "
-                f"{_SPOKEN[row.long]} were not contacted within {limit}: at least {row.factor:.3g} times "
+                f"{_SPOKEN[row.long]} were not contacted within {limit}: at least {row.factor:.4g} times "
                 "what the month allows."
             ),
             labels={"long": row.long, "short": row.short},
+            note=_capped(row) if row.capped else "",
         )
 
 
+def _capped(row: Row) -> str:
+    return (
+        f"Nine leads in ten missed for the last {_SPOKEN[row.long]}: {row.budget:.2%} of the month's budget. "
+        "More could hardly be missed in that time."
+    )
+
+
 def _burn(row: Row, least_leads: int) -> str:
-    share = f"{row.threshold:g}"
+    share = _number(row.threshold)
     return (
         f"{recorded(row.long)} > {share}\n"
         f"and {recorded(row.short)} > {share}\n"
@@ -102,7 +120,7 @@ def _of_the_floor(limits: AlertSettings) -> list[Alert]:
         Alert(
             "LeadUnassignedTooLong",
             "max by (job, queue) (distributor_queue_oldest_lead_age_seconds) > "
-            f"{limits.unassigned_seconds:g}",
+            f"{_number(limits.unassigned_seconds)}",
             "1m",
             "page",
             "floor",
@@ -111,19 +129,19 @@ def _of_the_floor(limits: AlertSettings) -> list[Alert]:
         ),
         Alert(
             "EverybodyThrottled",
-            "avg by (job, team) (distributor_reps_throttled / clamp_min(distributor_reps_available, 1)) > "
-            f"{THROTTLED_SHARE:g}\n"
-            f"and on (job, team) sum by (job, team) (distributor_reps_available) > {FEW_REPS}",
+            "sum by (job, team) (distributor_reps_throttled)\n"
+            f"/ {_AT_WORK} > {THROTTLED_SHARE:g}\n"
+            f"and on (job, team) {_AT_WORK} >= {LEAST_REPS}",
             "5m",
             "page",
             "floor",
-            "Team {{ $labels.team }}: {{ $value | humanizePercentage }} of the available reps are held "
-            "back, which is a shortage of people and not one slow rep.",
+            "Team {{ $labels.team }}: {{ $value | humanizePercentage }} of the reps at work are ready and "
+            "held back, which is a shortage of people and not one slow rep.",
         ),
         Alert(
             "ExceptionUndecided",
             "max by (job, kind) (distributor_exceptions_oldest_age_seconds) > "
-            f"{limits.exception_seconds:g}",
+            f"{_number(limits.exception_seconds)}",
             "0s",
             "ticket",
             "floor",
@@ -142,7 +160,7 @@ def _of_the_floor(limits: AlertSettings) -> list[Alert]:
         ),
         Alert(
             "UnreadableMessages",
-            "sum by (job, channel) (increase(distributor_intake_dead_letters_total[15m])) > 0",
+            "sum by (job, channel) (increase(distributor_intake_dead_letters_total[12h])) > 0",
             "0s",
             "ticket",
             "floor",
@@ -150,8 +168,7 @@ def _of_the_floor(limits: AlertSettings) -> list[Alert]:
         ),
         Alert(
             "MessagesSetAside",
-            "sum by (job, target) (increase("
-            'distributor_outbox_deliveries_total{result=~"dead|in_doubt"}[15m])) > 0',
+            "sum by (job, target) (delta(distributor_outbox_set_aside_messages[3d])) > 0",
             "0s",
             "ticket",
             "floor",
@@ -165,7 +182,7 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
     return [
         Alert(
             "Down",
-            'up{job="distributor"} == 0',
+            f'up == 0 {_OURS}[1d])\nor up{{job="distributor"}} == 0',
             "1m",
             "page",
             "daemon",
@@ -173,7 +190,7 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
         ),
         Alert(
             "DaemonRestarting",
-            'changes(process_start_time_seconds{job="distributor"}[15m]) > 2',
+            f"changes(process_start_time_seconds[15m]) > 2\n{_OURS}[15m])",
             "0s",
             "page",
             "daemon",
@@ -190,16 +207,17 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
         ),
         Alert(
             "PeerDisconnected",
-            "max by (job, peer) (distributor_intake_connected) == 0",
+            "min by (job, instance, peer) (distributor_intake_connected) == 0",
             "3m",
             "page",
             "daemon",
-            "{{ $labels.peer }} has been away for minutes: what should come or go that way waits.",
+            "{{ $labels.peer }} has been away from {{ $labels.instance }} for minutes: what should come or "
+            "go that way waits.",
         ),
         Alert(
             "OutboxStuck",
             "max by (job, target) (distributor_outbox_oldest_message_age_seconds) > "
-            f"{limits.outbox_seconds:g}",
+            f"{_number(limits.outbox_seconds)}",
             "1m",
             "page",
             "daemon",
@@ -235,23 +253,56 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
     ]
 
 
+def _out_of_date(settings: Settings) -> Alert:
+    """The daemon says itself what it promises; these rules were made for what the settings say."""
+    exported = {
+        "target_ratio": settings.standards.speed_to_contact.target,
+        "limit_seconds": settings.flow.first_contact_seconds,
+    }
+    return Alert(
+        "RulesOutOfDate",
+        "\nor ".join(
+            f'max by (job, instance) (distributor_standard_{name}{{standard="speed_to_contact"}}) '
+            f"!= {_number(value)}"
+            for name, value in exported.items()
+        ),
+        "10m",
+        "ticket",
+        "daemon",
+        "{{ $labels.instance }} promises another target or limit than these rules were made for: run "
+        "`distributor rules --output rules.yml` with its configuration, and reload Prometheus.",
+    )
+
+
 def _p99(histogram: str) -> str:
     buckets = f"distributor_{histogram}_bucket"
     return f"histogram_quantile(0.99, sum by (job, le) (rate({buckets}[5m])))"
 
 
 def _span(seconds: float) -> str:
-    """``60`` as "1 minute", ``45`` as "45 seconds"."""
-    whole = seconds >= 60 and seconds % 60 == 0
-    number, unit = (seconds / 60, "minute") if whole else (seconds, "second")
-    return f"{number:g} {unit}{'' if number == 1 else 's'}"
+    """``60`` as "1 minute", ``45`` as "45 seconds", a long one in the largest unit that fits it whole."""
+    number, unit = next(
+        (
+            (seconds / size, unit)
+            for size, unit in _UNITS
+            if seconds >= size and seconds % size == 0
+        ),
+        (seconds, "second"),
+    )
+    return f"{number:,.10g} {unit}{'' if number == 1 else 's'}"
+
+
+def _number(value: float) -> str:
+    """Exact, and without an exponent where people write none: the daemon exports the same."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _lines(settings: Settings) -> Iterator[str]:
     standards = settings.standards
-    yield "# Made by `distributor rules`. After a change of [standards], [alerts] or [flow], make it again."
+    yield "# Made by distributor rules --output rules.yml"
+    yield "# After a change of [standards], [alerts] or [flow], make it again and reload Prometheus."
     yield (
-        f"# Speed to contact: {standards.speed_to_contact.target:.4g} of the leads within "
+        f"# Speed to contact: {standards.speed_to_contact.target:.10g} of the leads within "
         f"{_span(settings.flow.first_contact_seconds)}; open {standards.open_hours_per_month:g} hours a "
         f"month, {standards.open_hours_per_day:g} a day."
     )
@@ -264,10 +315,12 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield "  - name: distributor-alerts"
     yield "    rules:"
     for alert in alerts(settings):
-        yield from _alert(alert)
+        yield from _alert(alert, settings.alerts.runbooks)
 
 
-def _alert(alert: Alert) -> Iterator[str]:
+def _alert(alert: Alert, runbooks: str) -> Iterator[str]:
+    if alert.note:
+        yield f"      # {alert.note}"
     yield f"      - alert: {alert.name}"
     yield from _block("expr", alert.expression)
     yield f"        for: {alert.hold}"
@@ -276,7 +329,7 @@ def _alert(alert: Alert) -> Iterator[str]:
         yield f"          {name}: {value}"
     yield "        annotations:"
     yield f"          summary: {json.dumps(alert.summary)}"
-    yield f"          runbook_url: {RUNBOOKS}#{alert.name.lower()}"
+    yield f"          runbook_url: {json.dumps(f'{runbooks}#{alert.name.lower()}')}"
 
 
 def _block(key: str, value: str) -> Iterator[str]:

@@ -391,7 +391,8 @@ _MACHINE = (
         "policy_info",
         "policy revision",
         "always 1",
-        "The policy in force; revision: the digest of the settings in force.",
+        "The policy in force; revision: a digest of the settings that decisions depend on ([flow], "
+        "[[teams]], [[reps]], [[pools]]); the others do not change it.",
     ),
     _gauge("config_last_reload_successful", "", "0 or 1", "Whether the newest settings were good."),
     _gauge(

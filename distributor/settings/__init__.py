@@ -115,7 +115,7 @@ def parse(
 
 def to_floor(settings: Settings) -> Floor:
     """What the core is told. Teams that only reps name are added; ``digest`` is a hash of the
-    meaning, equal for files that differ in spelling alone.
+    meaning of these parts (flow, teams, reps, pools), equal for files that differ in spelling or elsewhere.
     """
     listed = {team.id: team for team in settings.teams}
     for rep in settings.reps:

@@ -16,6 +16,7 @@ DEFAULT_TEAM: Final = "default"
 MQTT_DIALER: Final = "mqtt"
 """The dialer that listens on our MQTT topics: there without being configured."""
 
+_DAYS_OF_A_MONTH: Final = 31
 _SCALED: Final = tuple(name for name in FlowPlan.__struct_fields__ if name.endswith("_seconds"))
 
 
@@ -100,6 +101,12 @@ def _standards(standards: StandardsSettings, problems: Problems) -> None:
             "standards.open_hours_per_day",
             f"{shown(standards.open_hours_per_day)} is above open_hours_per_month "
             f"({shown(standards.open_hours_per_month)}); mend one of them",
+        )
+    elif standards.open_hours_per_day * _DAYS_OF_A_MONTH < standards.open_hours_per_month:
+        problems.add(
+            "standards.open_hours_per_month",
+            f"{shown(standards.open_hours_per_month)} are more than {_DAYS_OF_A_MONTH} days of "
+            f"open_hours_per_day ({shown(standards.open_hours_per_day)}) have; mend one of them",
         )
 
 

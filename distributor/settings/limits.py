@@ -59,6 +59,15 @@ def _filled(value: str) -> str | None:
     return f"{shown(value)} is empty or has a NUL; write a text or remove the key"
 
 
+def _page(value: str) -> str | None:
+    if re.fullmatch(r"[^\s\"\\{}#]+", value) and value.isprintable():
+        return None
+    return (
+        f"{shown(value)} is no address of a page; write one like https://wiki.example/runbooks, "
+        "without blanks, quotes, braces and #"
+    )
+
+
 def _one_of(*choices: str) -> Check:
     def check(value: str) -> str | None:
         return None if value in choices else f"{shown(value)} is none of: {', '.join(choices)}"
@@ -225,6 +234,7 @@ LIMITS: Final[dict[type[Struct], dict[str, Check]]] = {
         "outbox_seconds": _SOME_TIME,
         "exception_seconds": _SOME_TIME,
         "least_leads": _between(0, 1_000_000),
+        "runbooks": _page,
     },
 }
 """Struct -> key -> check. A key of the value None is not checked."""

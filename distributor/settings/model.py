@@ -144,13 +144,15 @@ class StandardsSettings(Struct, frozen=True):
 class AlertSettings(Struct, frozen=True):
     """``[alerts]``: the thresholds that ``distributor rules`` writes. A lead that waits longer than
     ``unassigned_seconds``, a message that no target took for ``outbox_seconds`` and a case undecided for
-    ``exception_seconds`` raise an alert; shares are judged above ``least_leads`` leads.
+    ``exception_seconds`` raise an alert; shares are judged above ``least_leads`` leads. ``runbooks``:
+    the address of the page that says what to do about each alert.
     """
 
     unassigned_seconds: float = 120.0
     outbox_seconds: float = 30.0
     exception_seconds: float = 900.0
     least_leads: int = 20
+    runbooks: str = "runbooks.md"
 
 
 class LogSettings(Struct, frozen=True):

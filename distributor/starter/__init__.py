@@ -18,6 +18,7 @@ _SOURCES: Final = {
     "distributor.service": "distributor.service",
     "prometheus.yml": "grafana/prometheus/prometheus.yml",
     "rules.yml": "grafana/prometheus/rules.yml",
+    "runbooks.md": "runbooks.md",
     "alertmanager.yml": "grafana/alertmanager/alertmanager.yml",
 }
 """File in the folder -> where it comes from."""

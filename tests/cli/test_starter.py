@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from distributor import starter
+from distributor.settings import load
 from tests.brokers import free_port
 from tests.real import need_program
 
@@ -74,6 +75,14 @@ def test_what_grafana_needs_is_copied_as_it_is(folder):
         }
 
     assert files(folder / "grafana") == files(ROOT / "grafana")
+
+
+def test_the_alerts_link_to_the_page_that_lies_beside_them(folder):
+    """``[alerts] runbooks`` is the file's name until somebody puts it on the web."""
+    assert (folder / "runbooks.md").read_text() == (ROOT / "docs" / "runbooks.md").read_text()
+    page = load(folder / "distributor.toml").alerts.runbooks
+    assert (folder / page).is_file()
+    assert f'runbook_url: "{page}#down"' in (folder / "rules.yml").read_text()
 
 
 def test_the_unit_starts_this_program_on_this_folder(folder):

@@ -166,7 +166,7 @@ def test_rates_get_windows_that_hold_samples() -> None:
 
 def test_settings_that_cannot_be_kept_are_told(tmp_path: Path, capsys) -> None:
     config = tmp_path / "distributor.toml"
-    config.write_text(CONFIG.replace("target = 0.8", "target = 0.1"))
+    config.write_text(CONFIG.replace("target = 0.8", "target = 1.0"))
     assert main(["--config", str(config), str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("standards.speed_to_contact.target: ")
     assert not (tmp_path / "dashboards").exists()

@@ -8,11 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from distributor.domain.events import Ticked
-from distributor.domain.floor import FlowPlan
+from distributor.domain.floor import Floor, FlowPlan
 from distributor.observe import table
 from distributor.observe.standards import unreadable
 from distributor.observe.table import TABLE, UnknownMetric, markdown, metric
 from distributor.runtime.inbox import Inbox, Submission
+from distributor.settings import Settings, to_floor
+from tests.observe.test_rules import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,3 +116,15 @@ def test_the_page_names_every_metric_once_in_its_sections() -> None:
     page = markdown().split("## Buckets")[0]
     for row in TABLE:
         assert page.count(f"| `{row.full_name}` |") == 1, row.name
+
+
+def test_the_revision_of_the_policy_says_which_settings_it_covers() -> None:
+    """It is the floor's digest: what is not in there can change without it."""
+    digest = to_floor(settings()).digest
+    assert to_floor(settings(alerts={"least_leads": 7}, log={"level": "debug"})).digest == digest
+    assert to_floor(settings(flow={"lease_seconds": 77})).digest != digest
+    meaning = metric("policy_info").meaning
+    for part in set(Floor.__struct_fields__) - {"digest"}:
+        assert f"[{part}]" in meaning
+    for section in set(Settings.__struct_fields__) - set(Floor.__struct_fields__):
+        assert f"[{section}]" not in meaning

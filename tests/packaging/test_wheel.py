@@ -56,6 +56,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    (source / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "runbooks.md", source / "docs")
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
     run(*pip, "--wheel-dir", source / "dist", source, cwd=source)
     (built,) = (source / "dist").glob("*.whl")
@@ -117,6 +119,8 @@ def test_the_installed_command_writes_a_configuration_that_it_accepts(
     run(bin_folder / "distributor", "check-config", config, cwd=tmp_path)
     rules = run(bin_folder / "distributor", "rules", "--config", config, cwd=tmp_path)
     assert rules == (tmp_path / "site" / "rules.yml").read_text()
+    page = (tmp_path / "site" / "runbooks.md").read_bytes()
+    assert page == (ROOT / "docs" / "runbooks.md").read_bytes()
     for name in ("dashboards", "provisioning"):
         assert tree(tmp_path / "site" / "grafana" / name) == tree(ROOT / "grafana" / name)
 

@@ -229,6 +229,26 @@ def problems(config):
             "standards.open_hours_per_day: 10.0 is above open_hours_per_month (4.0); mend one",
         ),
         (
+            "[standards]\nopen_hours_per_day = 24.5",
+            "standards.open_hours_per_day: 24.5 is out of range; write 0.5 to 24",
+        ),
+        (
+            "[standards]\nopen_hours_per_month = 745\nopen_hours_per_day = 24",
+            "standards.open_hours_per_month: 745.0 is out of range; write 1 to 744",
+        ),
+        (
+            "[standards]\nopen_hours_per_month = 400",
+            "standards.open_hours_per_month: 400.0 are more than 31 days of open_hours_per_day (10.0)",
+        ),
+        (
+            "[alerts]\nrunbooks = 'our wiki'",
+            'alerts.runbooks: "our wiki" is no address of a page; write one like https://wiki.',
+        ),
+        (
+            "[alerts]\nrunbooks = 'https://wiki/{{ $value }}'",
+            'alerts.runbooks: "https://wiki/{{ $value }}" is no address',
+        ),
+        (
             "[alerts]\nunassigned_second = 5",
             "alerts.unassigned_second: no such key; did you mean unassigned_seconds?",
         ),

@@ -151,6 +151,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "exception_seconds": "... and a case that nobody has decided for so long.",
         "least_leads": "The share of missed leads and a vendor's silence are judged only where there "
         "were more leads than this.",
+        "runbooks": "Address of the page to which each alert links: where you put the `runbooks.md` that "
+        "`distributor init` writes, such as `https://wiki.example/runbooks`.",
     },
     "LogSettings": {
         "format": "One JSON object a line, or text for eyes.",
