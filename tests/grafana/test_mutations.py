@@ -19,7 +19,7 @@ INTAKE = "Leads in, assigned, contacted"
 SLOWEST = "Slowest ten"
 KINDS = "Open cases"
 STATES = "Open leads by state"
-PASSED = "Leads that passed over a held-back rep"
+TROUBLE = "Trouble on the broker's link"
 
 
 def expr(find: str, put: str, query: int = 0) -> Change:
@@ -161,6 +161,34 @@ MISTAKES: dict[str, tuple[str, Change, str]] = {
         expr('queue=~"$queue"', 'queue=~"$queue", le="60"'),
         'le="60" never occurs',
     ),
+    "every process of the house": (
+        "Processor",
+        expr(' and on (job, instance) distributor_build_info{job=~"$job"}', ""),
+        "process_cpu_seconds_total: of everybody's jobs",
+    ),
+    "every target that is down": (
+        "Answers Prometheus",
+        expr(' and on (job, instance) last_over_time(distributor_build_info{job=~"$job"}[1d])', ""),
+        "up: of everybody's jobs",
+    ),
+    "a daemon that is down and forgotten": (
+        "Daemon",
+        expr(
+            'last_over_time(distributor_build_info{job=~"$job"}[1d])',
+            'distributor_build_info{job=~"$job"}',
+        ),
+        "up: of everybody's jobs: and on (job, instance) last_over_time",
+    ),
+    "all but ours": (
+        "Memory and store",
+        expr("} and on", "} unless on"),
+        "process_resident_memory_bytes: of everybody's jobs",
+    ),
+    "tied by the job alone": (
+        "Time of a scrape",
+        expr("on (job, instance)", "on (job)"),
+        "scrape_duration_seconds: of everybody's jobs",
+    ),
     "overlap": (LAG, key("gridPos/y", 1), "lies on"),
     "too wide": (LAG, key("gridPos/w", 25), "does not fit into 24 columns"),
     "wrong label in a legend": (
@@ -285,15 +313,15 @@ MISTAKES: dict[str, tuple[str, Change, str]] = {
     ),
     "two series of one colour": (
         INTAKE,
-        key("fieldConfig/overrides/1/properties/0/value/fixedColor", "#56B4E9"),
+        key("fieldConfig/overrides/2/properties/0/value/fixedColor", "#56B4E9"),
         "series of one colour: assigned, contacted",
     ),
     "a legend of what never happened": (
-        PASSED,
+        TROUBLE,
         lambda panel: panel["targets"][0].update(
             expr=panel["targets"][0]["expr"].partition(" and ")[0]
         ),
-        "6 series stand in the legend though they may never have happened",
+        "7 series stand in the legend though they may never have happened",
     ),
     "a link to nowhere": (
         "Slowest ten",
@@ -358,6 +386,10 @@ BOARD_MISTAKES: dict[str, tuple[Change, str]] = {
     "a bad annotation": (
         board_key("annotations/list/1/expr", "process_begin_time_seconds * 1000"),
         "annotation Restarts: process_begin_time_seconds: no such metric",
+    ),
+    "everybody's restarts": (
+        board_key("annotations/list/1/expr", 'process_start_time_seconds{job=~"$job"} * 1000'),
+        "annotation Restarts: process_start_time_seconds: of everybody's jobs",
     ),
     "links that lose the time": (board_key("links/0/keepTime", False), "loses the time"),
 }

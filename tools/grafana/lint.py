@@ -229,7 +229,7 @@ def _steps(thresholds: Json | None) -> Iterator[str]:
     if thresholds.get("mode") not in {"absolute", "percentage"}:
         yield f"{thresholds.get('mode')!r} is no mode of thresholds"
     first, *rest = [step.get("value") for step in thresholds["steps"]]
-    if first is not None or rest != sorted(rest):
+    if first is not None or rest != sorted(set(rest)):
         yield "its thresholds do not rise from the first, which has no value"
 
 
