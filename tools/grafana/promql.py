@@ -51,6 +51,16 @@ def complaints(expr: str, words: Words, *, panel: bool = True) -> list[str]:
     return [*judge.found, *(strays(tree) if panel else ())]
 
 
+def parsed(expr: str) -> Any:
+    """The tree of a sound ``expr`` of a board."""
+    return parser.parse(_substituted(expr))
+
+
+def operator(node: Any) -> str:
+    """The operator of a binary expression or an aggregation, as it is written."""
+    return _OPERATORS.get(_number(node), "")
+
+
 def kept(expr: str, words: Words) -> Labels:
     """The labels that the result of a sound ``expr`` has."""
     labels = _Judge(words, panel=True).look(parser.parse(_substituted(expr)))
