@@ -55,10 +55,9 @@ def board_misshapen(board: Json) -> Iterator[str]:
 def _units(panel: Json) -> Iterator[str]:
     for target in panel["targets"]:
         letter = target["refId"]
-        if target.get("format") == "heatmap":
-            kind, unit = d.bucket_dimension(target["expr"]), _heat_unit(panel)
-        else:
-            kind, unit = d.dimension(target["expr"]), _unit(panel, target)
+        heat = target.get("format") == "heatmap"
+        kind = (d.bucket_dimension if heat else d.dimension)(target["expr"])
+        unit = _heat_unit(panel) if heat else _unit(panel, target)
         if not kind or unit is None or kind == d.NUMBER:
             continue
         if kind == d.MINUTES and "minutes" in (target.get("legendFormat") or ""):
