@@ -32,6 +32,7 @@ DIALER: Final = "cloud"
 POOL: Final = "default"
 POOL_LIMIT: Final = 8
 
+_UP: Final = 'up{job="distributor"}'
 _WAIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _ATTEMPT_SECONDS: Final = 0.3
@@ -52,7 +53,8 @@ FLOW: Final = {
 
 class StatesFloor:
     """Use as a context: all parts are started and ended. ``rules``: the text of a rules file for the
-    Prometheus, which scrapes and works them out every ``seconds``.
+    Prometheus, which scrapes and works them out every ``seconds``; it scrapes a job of others beside.
+    ``instance``: the daemon, as Prometheus names it.
 
     ``seen``: the samples (name, labels) that were not 0 in a scrape; ``series``: all there were;
     ``text``: the last scrape.
@@ -62,12 +64,18 @@ class StatesFloor:
         self.broker = Mosquitto(folder / "broker", durable=False)
         self.cloud = WebhookDialer()
         self.daemon = DaemonProcess(folder / "daemon", self.broker.port, self.tables())
+        self.instance = f"127.0.0.1:{self.daemon.http_port}"
+        port = free_port()
         self.prometheus = Prometheus(
             folder / "prometheus",
-            f"127.0.0.1:{self.daemon.http_port}",
-            port=free_port(),
+            self.instance,
+            port=port,
             seconds=seconds,
             rules=rules,
+            others=(
+                f"127.0.0.1:{port}",
+                f"127.0.0.1:{free_port()}",
+            ),  # itself, and one that is dead
         )
         self.seconds = seconds
         self.seen: set[tuple[str, Labels]] = set()
@@ -225,7 +233,7 @@ class StatesFloor:
     def first_scrape(self) -> None:
         """Wait until Prometheus knows the daemon: it takes some five seconds to begin. What was counted
         before is no increase of anything."""
-        self.until(lambda: self.prometheus.query("up == 1"), "a first scrape by Prometheus")
+        self.until(lambda: self.prometheus.query(_UP + " == 1"), "a first scrape by Prometheus")
 
     def scraped(self) -> float:
         """Wait until Prometheus has seen all that is now, and its rules after it; the unix time since
@@ -234,7 +242,7 @@ class StatesFloor:
         due = now + FRESH_SECONDS
 
         def late_enough() -> bool:
-            found = self.prometheus.query("timestamp(up)")
+            found = self.prometheus.query(f"timestamp({_UP})")
             return bool(found) and float(found[0]["value"][1]) > due
 
         self.until(late_enough, "a scrape by Prometheus")

@@ -313,7 +313,7 @@ def _tableau(floor: StatesFloor) -> None:
     floor.control(PAUSED, "pause")
     floor.control(STOPPED, "override", flow=0)
     floor.cloud.stop()  # and now nobody takes what is given out
-    floor.see(f"!intake_connected peer={DIALER}", attempt=floor.lead)
+    floor.see(f"!intake_connected peer={DIALER}", attempt=lambda: _room(floor) and floor.lead())
     for _ in range(2):
         floor.lead(score=0.8)
     floor.settings(floor.tables() | {"flow": {"policy": "no-such-policy"}}, good=False)
@@ -334,6 +334,11 @@ def _tableau(floor: StatesFloor) -> None:
             for state in ("waiting", "assigned", "working", "parked", "exception", "closed")
         ),
     )
+
+
+def _room(floor: StatesFloor) -> bool:
+    """Whether the pool takes a lead, and the tableau's two after it: reps may have stopped to take them."""
+    return len(floor.leads("waiting")) < POOL_LIMIT - 2
 
 
 def _called(floor: StatesFloor) -> bool:

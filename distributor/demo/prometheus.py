@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -30,6 +30,11 @@ global:
   - job_name: distributor
     static_configs:
       - targets: ["{target}"]
+"""
+_OTHERS: Final = """\
+  - job_name: others
+    static_configs:
+      - targets: {targets}
 """
 
 
@@ -66,7 +71,8 @@ class Prometheus:
     """One process that scrapes one ``target`` (host:port) as the job ``distributor``, and works out
     rules, every ``seconds``. Its configuration, data and log are in ``folder``.
 
-    ``rules``: the text of a rules file; "" for none. All methods block.
+    ``rules``: the text of a rules file; "" for none. ``others``: targets of the job ``others``, which is
+    nobody's of ours. All methods block.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Prometheus:
         port: int,
         seconds: float = 2.0,
         rules: str = "",
+        others: Sequence[str] = (),
     ) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -84,6 +91,7 @@ class Prometheus:
         self._target = target
         self._seconds = seconds
         self._rules = rules
+        self._others = others
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -206,6 +214,8 @@ class Prometheus:
             rule_files = "rule_files: [rules.yml]\n"
         config = self._folder / "prometheus.yml"
         text = _CONFIG.format(seconds=self._seconds, rule_files=rule_files, target=self._target)
+        if self._others:
+            text += _OTHERS.format(targets=json.dumps(list(self._others)))
         config.write_text(text, encoding="utf-8")
         return config
 

@@ -43,7 +43,10 @@ THROTTLE_REASONS = (
     "warm_up",
     "held_back",
 )
-"""Verdicts on a passed-over rep that the throttle, or a human's hand on it, is the cause of."""
+"""Why a rep gets less than full flow."""
+DEFERRAL_REASONS = ("held_back", "paused", "full_pipeline")
+"""Verdicts on a passed-over rep that the throttle, or a human's hand on it, is the cause of: they say that
+the rep was held back, and not why."""
 
 _DELIVERY_LABELS = {"done": "ok", "retry": "retry", "dead": "dead", "in_doubt": "in_doubt"}
 NO_REVISION = "unknown"
@@ -150,7 +153,7 @@ class Metrics:
         self._create("leads_recycled_total", get_args(d.ReleaseReason))
         self._create("assignments_ended_total", get_args(d.EndCause))
         self._create("lead_events_total", LEAD_EVENT_TYPES, get_args(d.EventOutcome))
-        self._create("throttle_deferrals_total", THROTTLE_REASONS)
+        self._create("throttle_deferrals_total", DEFERRAL_REASONS)
         self._create("sla_stage_total", STANDARDS, (MISSED,))
         kinds = get_args(d.HoldKind)
         self._create("exceptions_total", kinds, EXCEPTION_RESULTS)

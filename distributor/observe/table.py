@@ -256,7 +256,8 @@ _WORK = (
         "throttle_deferrals_total",
         "reason",
         "leads",
-        "Times that an assigned lead passed over a rep because of the throttle.",
+        "Times that an assigned lead passed over a rep: held_back by the throttle, paused by a supervisor, or "
+        "with a full_pipeline.",
     ),
     _gauge("reps", "team state", "reps", "Reps by state."),
     _gauge("reps_available", "team", "reps", "Reps who are ready and not paused."),

@@ -7,11 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
+from hypothesis import example, given, reject
+from hypothesis import strategies as st
 
+from distributor.domain.floor import FlowPlan
+from distributor.errors import BadConfig
 from distributor.observe.table import PREFIX, TABLE, Metric
-from distributor.settings import Settings
+from distributor.settings import AlertSettings, Settings
+from distributor.settings.model import SpeedToContactSettings, StandardsSettings
 from tests.docs.pages import ROOT, blocks
 from tools.grafana import lint as rules
 from tools.grafana.__main__ import main
@@ -19,6 +25,7 @@ from tools.grafana.board import Board, Row, encoded
 from tools.grafana.files import boards as all_boards
 from tools.grafana.files import made
 from tools.grafana.style import BAD, GOOD, WARN
+from tools.grafana.vocabulary import vocabulary
 
 GRAFANA = ROOT / "grafana"
 MADE = made(Settings(), GRAFANA)
@@ -72,8 +79,24 @@ def test_the_wall_has_few_numbers(boards: list[dict[str, Any]]) -> None:
     """What a supervisor cannot take in at a glance does not belong in the first row."""
     (floor,) = [board for board in boards if board["uid"] == "distributor-floor"]
     stats = [panel for panel in floor["panels"] if panel["type"] == "stat"]
-    assert 4 <= len(stats) <= 6
+    assert 4 <= len(stats) <= 7
     assert sum(len(panel["targets"]) for panel in stats) <= 12
+    assert {panel["gridPos"]["y"] for panel in stats} == {1}
+    assert sum(panel["gridPos"]["w"] for panel in stats) == 24
+
+
+def test_no_words_of_the_wall_mean_a_dead_daemon_too(boards: list[dict[str, Any]]) -> None:
+    """Nothing comes back both where nothing happened and where nobody answers: the words send to the sign
+    that tells them apart."""
+    (floor,) = [board for board in boards if board["uid"] == "distributor-floor"]
+    panels = {
+        panel["title"]: panel["fieldConfig"]["defaults"]
+        for panel in floor["panels"][1:]
+        if panel["type"] != "row"
+    }
+    assert panels["Daemon"]["noValue"] == "no data"
+    said = [p["noValue"] for p in panels.values() if p.get("noValue", "").startswith("nobody")]
+    assert len(said) == 2 and all("see Daemon above" in text for text in said)
 
 
 def test_colours_are_told_apart_by_everybody(boards: list[dict[str, Any]]) -> None:
@@ -144,8 +167,13 @@ def test_the_readme_lists_every_panel() -> None:
                 assert f"| {placed.panel.title} | {placed.panel.description} |" in text
 
 
-def test_grafana_can_read_the_provisioning() -> None:
+def test_grafana_can_read_the_provisioning(boards: list[dict[str, Any]]) -> None:
     (source,) = read("datasources")["datasources"]
+    assert source["isDefault"] is False  # nor may its name be that of another
+    assert source["name"] == "Distributor"
+    for board in boards:
+        variable, *_ = board["templating"]["list"]
+        assert variable["current"]["value"] == source["uid"]
     assert (source["type"], source["uid"]) == ("prometheus", "distributor-prometheus")
     (provider,) = read("dashboards")["providers"]
     assert provider["type"] == "file" and provider["options"]["path"]
@@ -162,6 +190,74 @@ def test_rates_get_windows_that_hold_samples() -> None:
     (source,) = read("datasources")["datasources"]
     config = yaml.safe_load((GRAFANA / "prometheus" / "prometheus.yml").read_text())
     assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+
+
+@given(
+    flow=st.floats(1, 1e5),
+    target=st.floats(0.5, 0.99),
+    unassigned=st.floats(1, 1e5),
+    other=st.floats(1, 1e5),
+)
+@example(flow=300.0, target=0.9, unassigned=120.0, other=30.0)
+@example(flow=120.0, target=0.9, unassigned=120.0, other=30.0)
+@hypothesis.settings(max_examples=10, deadline=None)
+def test_boards_are_sound_with_all_settings(flow, target, unassigned, other) -> None:
+    wanted = Settings(
+        flow=FlowPlan(first_contact_seconds=flow),
+        standards=StandardsSettings(speed_to_contact=SpeedToContactSettings(target=target)),
+        alerts=AlertSettings(
+            unassigned_seconds=unassigned, outbox_seconds=other, exception_seconds=other
+        ),
+    )
+    try:
+        found = [json.loads(encoded(board)) for board in all_boards(wanted)]
+    except BadConfig:
+        reject()
+    assert rules.lint(found, vocabulary(wanted)) == []
+
+
+def test_boards_with_complaints_are_not_written(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("tools.grafana.__main__.lint", lambda *_: ["Floor: panel 'X': is bad"])
+    assert main([str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().out == "Floor: panel 'X': is bad\n"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "provisioning/datasources/distributor.yml", "prometheus/rules.yml"],
+)
+def test_the_check_sees_a_stale_file(name: str, tmp_path: Path, capsys) -> None:
+    assert main([str(tmp_path)]) == 0
+    path = tmp_path / name
+    path.write_text(path.read_text() + "# more\n")
+    capsys.readouterr()
+    assert main(["--check", str(tmp_path)]) == 1
+    assert f"{name}: is not what these settings make" in capsys.readouterr().out
+    path.unlink()
+    assert main(["--check", str(tmp_path)]) == 1
+    assert f"{name}: is missing" in capsys.readouterr().out
+
+
+def test_the_check_judges_rules(tmp_path: Path, capsys) -> None:
+    assert main([str(tmp_path)]) == 0
+    path = tmp_path / "prometheus" / "rules.yml"
+    path.write_text(
+        path.read_text().replace("_oldest_lead_age_seconds", "_eldest_lead_age_seconds")
+    )
+    capsys.readouterr()
+    assert main(["--check", str(tmp_path)]) == 1
+    assert (
+        "rules.yml: LeadUnassignedTooLong: distributor_queue_eldest_lead_age_seconds: no such metric"
+        in capsys.readouterr().out
+    )
+
+
+def test_help_says_what_is_checked(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "compare every made file" in said and "rules" in said
 
 
 def test_settings_that_cannot_be_kept_are_told(tmp_path: Path, capsys) -> None:

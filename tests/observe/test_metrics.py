@@ -142,6 +142,8 @@ def test_the_life_of_a_lead_is_counted(metrics: Metrics, read: Reader) -> None:
     assert read("queue_wait_seconds_sum", queue="default") == 2.0
     assert read("throttle_deferrals_total", reason="paused") == 2
     assert read("throttle_deferrals_total", reason="offline") is None
+    # No rep is passed over under the name of a flow's reason: a series of it would be 0 for ever.
+    assert read("throttle_deferrals_total", reason="slow_contact") is None
     assert read("lead_events_total", type="contacted", outcome="accepted") == 1
     assert read("speed_to_contact_seconds_sum", queue="default") == 30.0
     assert read("rep_response_seconds_sum", team="north") == 28.0

@@ -1,18 +1,23 @@
-"""``python -m tools.grafana [--config FILE] [--check] [DIR]``: write every made file anew."""
+"""``python -m tools.grafana [--config FILE] [--check] [DIR]``: write every made file anew, unless a board
+is unsound."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import yaml  # type: ignore[import-untyped]  # its stubs are not among our tools
 
 from distributor.errors import BadConfig
 from distributor.settings import Settings, load
+from tools.grafana import promql
 from tools.grafana.files import made
 from tools.grafana.limits import limits
 from tools.grafana.lint import lint
-from tools.grafana.vocabulary import vocabulary
+from tools.grafana.vocabulary import Series, vocabulary
 
 
 def main(argv: list[str]) -> int:
@@ -21,7 +26,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--config", metavar="FILE", help="colours and titles follow this distributor.toml"
     )
-    parser.add_argument("--check", action="store_true", help="judge what is there; write nothing")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing: judge the boards and the rules that are there, and compare every made "
+        "file (boards, provisioning, README, rules) with what these settings make",
+    )
     parser.add_argument("folder", nargs="?", default="grafana", metavar="DIR")
     args = parser.parse_args(argv)
     try:
@@ -34,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 
 def check(settings: Settings, folder: Path) -> int:
-    """Say what is wrong with the boards in ``folder``."""
+    """Say what is wrong with the boards and rules in ``folder``, and which files are stale."""
     boards = [
         json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("dashboards/*.json"))
     ]
@@ -43,14 +53,40 @@ def check(settings: Settings, folder: Path) -> int:
             f"{folder}/dashboards: no boards; make them with python -m tools.grafana\n"
         )
         return 1
-    found = lint(boards, vocabulary(settings))
+    words = vocabulary(settings)
+    found = [*lint(boards, words), *_rules(folder, words), *_stale(settings, folder)]
     sys.stdout.writelines(f"{text}\n" for text in found)
     return 1 if found else 0
 
 
-def write(settings: Settings, folder: Path) -> int:
-    """Write what changed and name it."""
+def _rules(folder: Path, words: Mapping[str, Series]) -> Iterator[str]:
+    """What is wrong with the expressions of the rules."""
+    path = folder / "prometheus" / "rules.yml"
+    if not path.exists():
+        return
+    for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+        for rule in group["rules"]:
+            name = rule.get("alert") or rule.get("record")
+            for text in promql.complaints(rule["expr"], words, panel=False):
+                yield f"{path.name}: {name}: {text}"
+
+
+def _stale(settings: Settings, folder: Path) -> Iterator[str]:
     for path, text in made(settings, folder).items():
+        if not path.exists():
+            yield f"{path}: is missing: python -m tools.grafana"
+        elif path.read_text("utf-8") != text:
+            yield f"{path}: is not what these settings make: python -m tools.grafana"
+
+
+def write(settings: Settings, folder: Path) -> int:
+    """Write what changed and name it; nothing, with the complaints, where a board would be unsound."""
+    files = made(settings, folder)
+    boards = [json.loads(text) for path, text in files.items() if path.suffix == ".json"]
+    if found := lint(boards, vocabulary(settings)):
+        sys.stdout.writelines(f"{text}\n" for text in found)
+        return 1
+    for path, text in files.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

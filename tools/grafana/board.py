@@ -14,10 +14,15 @@ from grafana_foundation_sdk.models import prometheus as prometheus_models
 
 from tools.grafana import style
 from tools.grafana.panels import SOURCE, Placed
-from tools.grafana.queries import RATE, J, T, m
+from tools.grafana.queries import RATE, J, T, m, running
 
 COLUMNS: Final = 24
 TAG: Final = "distributor"
+SOURCE_NAME: Final = "Distributor"
+SOURCE_UID: Final = f"{TAG}-prometheus"
+"""Of the source that we provision."""
+_STARTED: Final = 5
+"""Seconds from the process' start in which it has taken its settings."""
 
 
 class Row(NamedTuple):
@@ -120,7 +125,13 @@ def _placed(rows: Sequence[Row]) -> list[models.Panel | models.RowPanel]:
 
 
 def _source() -> build.DatasourceVariable:
-    return build.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    """The provisioned source; where there is none, Grafana takes another of the type."""
+    return (
+        build.DatasourceVariable("datasource")
+        .label("Data source")
+        .type("prometheus")
+        .current(models.VariableOption(selected=True, text=SOURCE_NAME, value=SOURCE_UID))
+    )
 
 
 def _variable(name: str) -> build.QueryVariable:
@@ -141,13 +152,17 @@ def _variable(name: str) -> build.QueryVariable:
 
 def _annotations() -> list[build.AnnotationQuery]:
     reloads = m("config_last_reload_success_timestamp_seconds")
-    restarts = f"process_start_time_seconds{{{J}}}"
+    began = f"process_start_time_seconds{{{J}}}"
+    # The start takes settings too.
+    taken = f"{reloads} and on (job, instance) {reloads} - on (job, instance) {began} > {_STARTED}"
     overrides = (
         f"sum by (action) (increase({m('operator_actions_total', J, result='done')}[{RATE}])) > 0"
     )
     return [
-        _annotation("Settings", style.SKY, f"{reloads} * 1000", "New settings", at_value=True),
-        _annotation("Restarts", style.BAD, f"{restarts} * 1000", "The daemon began", at_value=True),
+        _annotation("Settings", style.SKY, f"({taken}) * 1000", "New settings", at_value=True),
+        _annotation(
+            "Restarts", style.BAD, f"({running(began)}) * 1000", "The daemon began", at_value=True
+        ),
         _annotation("Overrides", style.QUIET, overrides, "A supervisor: {{action}}"),
     ]
 

@@ -33,9 +33,9 @@ def _promises() -> tuple[Placed, ...]:
     return (
         p.stat_panel(
             "Answers Prometheus",
-            "Whether the last scrape worked. down: the process is gone or stands; systemctl status "
-            "distributor, then its log.",
-            q.now(f"min(up{{{q.J}}})"),
+            "Whether the last scrape of every daemon worked. down: the process is gone or stands; systemctl "
+            "status distributor, then its log. no data: none was seen for a day.",
+            q.now(f"min({q.up()})"),
             unit="none",
             colours=style.steps(style.BAD, (1, style.GOOD)),
             mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
@@ -80,10 +80,10 @@ def _promises() -> tuple[Placed, ...]:
         ),
         p.stat_panel(
             "Settings taken",
-            "Since settings were last taken into force while the daemon ran.",
+            "For how long the settings in force have been so: since the daemon began with them, or took them "
+            "while it ran (the marks New settings).",
             q.now(f"time() - (max({reload}) > 0)"),
             unit=style.SECONDS,
-            absent="at the start",
         ),
     )
 
@@ -171,6 +171,7 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
 
 
 def _inside() -> tuple[Placed, ...]:
+    opened = f"process_open_fds{{{q.J}}} / process_max_fds{{{q.J}}}"
     return (
         p.lines_panel(
             "Event loop's lag",
@@ -200,7 +201,7 @@ def _inside() -> tuple[Placed, ...]:
             "Processor",
             "Share of one core that the process uses. Near 100 % the daemon is at its limit.",
             q.Query(
-                f"sum by (instance) (rate(process_cpu_seconds_total{{{q.J}}}[{q.RATE}]))",
+                f"sum by (instance) ({q.running(f'rate(process_cpu_seconds_total{{{q.J}}}[{q.RATE}])')})",
                 "{{instance}}",
             ),
             unit=style.RATIO,
@@ -210,7 +211,8 @@ def _inside() -> tuple[Placed, ...]:
             "Memory of the process, and the store on disk. The store grows with every lead for as long as "
             "it is kept.",
             q.Query(
-                f"max by (instance) (process_resident_memory_bytes{{{q.J}}})", "memory {{instance}}"
+                f"max by (instance) ({q.running(f'process_resident_memory_bytes{{{q.J}}}')})",
+                "memory {{instance}}",
             ),
             q.Query(f"max by (instance) ({q.m('store_bytes')})", "store {{instance}}"),
             unit=style.BYTES,
@@ -224,7 +226,7 @@ def _inside() -> tuple[Placed, ...]:
             "Files and connections that the process has open, as a share of the most that it may have "
             "(LimitNOFILE in its systemd unit). Growing for days: something leaks, report it.",
             q.Query(
-                f"max by (instance) (process_open_fds{{{q.J}}} / process_max_fds{{{q.J}}})",
+                f"max by (instance) ({q.running(opened)})",
                 "{{instance}}",
             ),
             unit=style.RATIO,
@@ -235,7 +237,10 @@ def _inside() -> tuple[Placed, ...]:
             "Time of a scrape",
             "How long Prometheus waits for /metrics. It grows with the reps; [metrics] per_rep = held_back "
             "makes it small.",
-            q.Query(f"max by (instance) (scrape_duration_seconds{{{q.J}}})", "{{instance}}"),
+            q.Query(
+                f"max by (instance) ({q.running(f'scrape_duration_seconds{{{q.J}}}')})",
+                "{{instance}}",
+            ),
             unit=style.SECONDS,
             room=0.1,
         ),

@@ -7,7 +7,7 @@ from typing import Final
 
 from distributor.observe import rules
 from distributor.settings import Settings
-from tools.grafana.board import Board, encoded
+from tools.grafana.board import SOURCE_NAME, SOURCE_UID, Board, encoded
 from tools.grafana.daemon import daemon
 from tools.grafana.floor import floor
 from tools.grafana.intake import intake
@@ -16,17 +16,17 @@ from tools.grafana.readme import readme
 from tools.grafana.rep import rep
 from tools.grafana.sla import sla
 
-SOURCES: Final = """\
+SOURCES: Final = f"""\
 # Where Grafana finds Prometheus. Copy to /etc/grafana/provisioning/datasources/ and change the url.
 apiVersion: 1
 
 datasources:
-  - name: Prometheus
-    uid: distributor-prometheus
+  - name: {SOURCE_NAME}
+    uid: {SOURCE_UID}
     type: prometheus
     access: proxy
     url: http://127.0.0.1:9090
-    isDefault: true
+    isDefault: false  # the boards find it by its uid
     jsonData:
       timeInterval: 10s  # the scrape interval: $__rate_interval follows it
       httpMethod: POST

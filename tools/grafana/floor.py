@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from distributor.observe.metrics import DEFERRAL_REASONS
+from distributor.observe.rep_lines import AT_WORK
 from distributor.observe.rules import THROTTLED_SHARE, recorded
 from tools.grafana import panels as p
 from tools.grafana import queries as q
@@ -11,10 +13,13 @@ from tools.grafana.limits import Limits, span
 from tools.grafana.panels import Column, Placed
 
 _RECENT = "15m"
+_ACCEPTED = f'{q.J}, result="accepted"'
+_NOT_ACCEPTED = f'{q.J}, result!="accepted"'
 _ALL_LEADS = f"{q.S}, {q.STANDARD}"
 _MISSED = f'{_ALL_LEADS}, result="missed"'
 _NOT_CLOSED = f'{q.J}, state!="closed"'
 _ENOUGH = "full_pipeline"
+_AT_WORK = f'{q.T}, state=~"{"|".join(AT_WORK)}"'
 _THROTTLED = f'{q.J}, reason!="{_ENOUGH}"'
 _MIDDLE = 9
 """Rows of the panels that hold ten bars."""
@@ -46,6 +51,16 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
     )
     return (
         p.stat_panel(
+            "Daemon",
+            "Whether the daemon answers Prometheus. down, or no data: nothing on this board is of now; see "
+            "the daemon's board.",
+            q.now(f"min({q.up()})"),
+            unit="none",
+            width=2,
+            colours=style.steps(style.BAD, (1, style.GOOD)),
+            mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
+        ),
+        p.stat_panel(
             f"In {limits.contact_text}",
             f"Of the leads whose verdict fell in the last {_RECENT}, the share that a rep reached within "
             f"{span(limits.contact)} of their arrival; a lead that nobody reached counts as missed at the "
@@ -69,16 +84,15 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             q.now(f"max({q.m('queue_oldest_lead_age_seconds', q.S)})", "now"),
             q.now(q.limit(), "limit"),
             unit=style.SHORT_SECONDS,
-            width=5,
             decimals=0,
             colours=waits,
             overrides=(p.named("limit", color=style.fixed(style.QUIET)),),
         ),
         p.stat_panel(
             "Leads waiting, and at a rep",
-            "Leads without a rep, and leads that a rep has and has not reached yet (test leads are among "
-            "the latter). Many waiting with reps ready is a fault; many at reps means that people are slow "
-            "to dial.",
+            "waiting: leads without a rep, of the chosen pools. at a rep: leads that a rep has and has not "
+            "reached yet, of all pools and teams whatever is chosen, test leads among them. Many waiting "
+            "with reps ready is a fault; many at reps means that people are slow to dial.",
             q.now(f"sum({q.m('queue_leads', q.S)})", "waiting"),
             q.now(f"sum({q.m('leads_in_state', q.J, state='assigned')})", "at a rep"),
             unit=style.COUNT,
@@ -102,11 +116,21 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.stat_panel(
             "Reps",
-            "Reps who are ready and not paused, and how many of them get less than full flow. More than half held back means that the floor is short of people, not that one rep is slow.",
+            "Reps who are ready and not paused; and of the reps at work (ready, in a call, after one) the "
+            "share that is ready and gets less than full flow. More than half held back means that the floor "
+            "is short of people, not that one rep is slow.",
             q.now(f"sum({q.m('reps_available', q.T)})", "ready"),
-            q.now(f"sum({q.m('reps_throttled', q.T)})", "of them held back"),
+            q.now(_throttled_share(), "held back"),
             unit=style.COUNT,
-            overrides=(p.named("of them held back", thresholds=style.ZERO),),
+            width=3,
+            overrides=(
+                p.named(
+                    "held back",
+                    unit=style.RATIO,
+                    decimals=0,
+                    thresholds=style.at_most(0.001, THROTTLED_SHARE),
+                ),
+            ),
         ),
         p.stat_panel(
             "Missed",
@@ -149,9 +173,9 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.lines_panel(
             "Leads that passed over a held-back rep",
-            "How often each minute a lead went to somebody else because a rep was held back, by the reason. "
-            "It is the throttle at work; it costs nothing while others are ready. Reps who have enough "
-            "leads in hand are passed over all the time and are not in it.",
+            "How often each minute a lead went to somebody else because a rep was held back by the throttle, "
+            "or paused. It costs nothing while others are ready. Reps who have enough leads in hand are "
+            "passed over all the time and are not in it. Why each rep is held back: the board on reps.",
             q.Query(
                 f"{q.per_minute('throttle_deferrals_total', _THROTTLED, 'reason')} and "
                 f"{q.happened('throttle_deferrals_total', _THROTTLED, 'reason')}",
@@ -159,19 +183,16 @@ def _held_back(limits: Limits) -> tuple[Placed, ...]:
             ),
             unit=style.PER_MINUTE,
             height=_MIDDLE,
-            overrides=[style.reason(code) for code in style.REASON_WORDS if code != _ENOUGH],
+            overrides=[style.reason(code) for code in DEFERRAL_REASONS if code != _ENOUGH],
             room=1,
-            absent="nobody was passed over",
+            absent="nobody passed over, or no daemon: see Daemon above",
         ),
         p.lines_panel(
-            "Share of ready reps held back",
-            "By team. Above a half for some minutes an alert fires: the floor is short of people. A single "
-            "rep shows in the table above.",
-            q.Query(
-                f"sum by (team) ({q.m('reps_throttled', q.T)}) / "
-                f"clamp_min(sum by (team) ({q.m('reps_available', q.T)}), 1)",
-                "{{team}}",
-            ),
+            "Share of reps at work held back",
+            "By team, of the reps who are ready, in a call or after one: the share that is ready and gets less "
+            "than full flow. Above a half for some minutes an alert fires: the floor is short of people. A "
+            "single rep shows in the table above.",
+            q.Query(_throttled_share("team"), "{{team}}"),
             unit=style.RATIO,
             height=_MIDDLE,
             colours=style.steps("transparent", (THROTTLED_SHARE, style.BAD)),
@@ -221,7 +242,7 @@ def _held_back_table(held: str) -> Placed:
         width=17,
         height=9,
         sort="Flow",
-        absent="nobody is held back",
+        absent="nobody held back, or no series of reps: see Daemon above",
     )
 
 
@@ -250,13 +271,20 @@ def _trend(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.lines_panel(
             "Leads in, assigned, contacted",
-            "Each minute: leads that vendors sent, by the answer; assignments; contacts. Assigned below "
-            "accepted for long: leads pile up. Contacted below assigned: people do not reach them.",
-            q.Query(q.per_minute("leads_received_total", q.J, "result"), "{{result}}"),
+            "Each minute, without test leads: leads that vendors sent, by the answer; assignments; contacts. "
+            "What came in is of all pools, the rest of the chosen ones; a lead that is assigned again counts "
+            "again. Whether leads pile up: Leads waiting, above. Contacted far below assigned: people do not "
+            "reach them.",
+            q.Query(
+                f"clamp_min({q.rate('leads_received_total', _ACCEPTED)} - "
+                f"{q.rate('test_leads_received_total')}, 0) * 60",
+                "accepted",
+            ),
+            q.Query(q.per_minute("leads_received_total", _NOT_ACCEPTED, "result"), "{{result}}"),
             q.Query(q.per_minute("assignments_total", f'{q.S}, result="assigned"'), "assigned"),
             q.Query(f"sum(rate({contacts}[{q.RATE}])) * 60", "contacted"),
             unit=style.PER_MINUTE,
-            words=("accepted", "duplicate", "rejected", "error"),
+            words=("duplicate", "rejected", "error"),
             room=1,
         ),
         p.lines_panel(
@@ -290,6 +318,12 @@ def _trend(limits: Limits) -> tuple[Placed, ...]:
             decimals=0,
         ),
     )
+
+
+def _throttled_share(by: str = "") -> str:
+    """Reps who are ready and held back, of those at work; 0 where nobody is at work."""
+    of = f"sum by ({by}) " if by else "sum"
+    return f"{of}({q.m('reps_throttled', q.T)}) / clamp_min({of}({q.m('reps', _AT_WORK)}), 1)"
 
 
 def _on_time() -> str:

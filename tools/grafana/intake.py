@@ -41,6 +41,7 @@ def intake(limits: Limits) -> Board:
 def _vendors() -> tuple[Placed, ...]:
     refused = q.rate("leads_received_total", f'{q.V}, result!="accepted"', "vendor")
     accepted = q.grown("leads_received_total", f'{q.V}, result="accepted"', "vendor")
+    tests = q.grown("test_leads_received_total", q.V, "vendor")
     last = q.m("intake_last_message_timestamp_seconds", q.V)
     return (
         p.lines_panel(
@@ -86,14 +87,13 @@ def _vendors() -> tuple[Placed, ...]:
         ),
         p.bars_panel(
             "Contacted, of the accepted",
-            "Contacts in the shown time beside the leads accepted in it, by vendor (leads at the edges may "
-            "count on one side alone). No share is right for every vendor, so none is coloured: one below the "
+            "Contacts in the shown time beside the leads accepted in it, by vendor, without test leads (leads "
+            "at the edges may count on one side alone). No share is right for every vendor, so none is coloured: one below the "
             "others has bad numbers, or leads that come too late.",
             q.now(
-                q.share(
-                    q.grown("lead_outcomes_total", f'{q.V}, outcome="contacted"', "vendor"),
-                    accepted,
-                ),
+                # Half a lead is what rounding leaves of none.
+                q.grown("lead_outcomes_total", f'{q.V}, outcome="contacted"', "vendor")
+                + f" / (({accepted} - {tests}) > 0.5)",
                 "{{vendor}}",
             ),
             unit=style.RATIO,

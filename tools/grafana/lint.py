@@ -14,7 +14,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.models import units
 
 from distributor.observe.table import TABLE
-from tools.grafana import looks, promql, typed
+from tools.grafana import looks, promql, shape, typed
 from tools.grafana.vocabulary import Series, ours
 
 Json = dict[str, Any]
@@ -97,6 +97,7 @@ def _shell(board: Json, words: Words) -> Iterator[str]:
     if any(link.get("type") != "dashboards" or not link.get("keepTime") for link in board["links"]):
         yield "a link to other boards does not go by tag or loses the time"
     yield from typed.board_strangers(board)
+    yield from shape.board_misshapen(board)
     variables = board["templating"]["list"]
     if not any(v["name"] == "datasource" and v["type"] == "datasource" for v in variables):
         yield "has no variable datasource"
@@ -106,8 +107,12 @@ def _shell(board: Json, words: Words) -> Iterator[str]:
                 f"variable {variable['name']}: {text}" for text in _variable(variable, words)
             )
     for annotation in board["annotations"]["list"]:
-        for text in _expression(annotation["expr"], board, words):
-            yield f"annotation {annotation['name']}: {text}"
+        asked = annotation.get("target", {}).get("expr", "")
+        if asked != annotation["expr"]:
+            yield f"annotation {annotation['name']}: its query and its target ask different things"
+        for expr in dict.fromkeys((annotation["expr"], asked)):
+            for text in _expression(expr, board, words):
+                yield f"annotation {annotation['name']}: {text}"
 
 
 def _variable(variable: Json, words: Words) -> Iterator[str]:
@@ -171,6 +176,8 @@ def _overlap(one: Json, other: Json) -> bool:
 def _row(panel: Json, board: Json, words: Words) -> Iterator[str]:
     if not panel.get("title"):
         yield "has no title"
+    if panel.get("collapsed"):
+        yield "is closed: nobody sees what is in it"
 
 
 def _panel(panel: Json, board: Json, words: Words) -> Iterator[str]:
@@ -185,12 +192,18 @@ def _panel(panel: Json, board: Json, words: Words) -> Iterator[str]:
     if (panel.get("datasource") or {}).get("uid") != SOURCE:
         yield f"its data source is not {SOURCE}"
     place = panel["gridPos"]
-    if place["x"] < 0 or place["w"] < 1 or place["h"] < 1 or place["x"] + place["w"] > COLUMNS:
+    if (
+        place["x"] < 0
+        or place["y"] < 0
+        or place["w"] < 1
+        or place["h"] < 1
+        or place["x"] + place["w"] > COLUMNS
+    ):
         yield f"does not fit into {COLUMNS} columns"
     yield from typed.strangers(panel)
     yield from _fields(panel)
     wrong = list(_queries(panel, board, words))
-    yield from wrong or looks.ugly(panel, words)
+    yield from wrong or (*shape.misshapen(panel, words), *looks.ugly(panel, words))
 
 
 def _fields(panel: Json) -> Iterator[str]:
@@ -229,7 +242,7 @@ def _steps(thresholds: Json | None) -> Iterator[str]:
     if thresholds.get("mode") not in {"absolute", "percentage"}:
         yield f"{thresholds.get('mode')!r} is no mode of thresholds"
     first, *rest = [step.get("value") for step in thresholds["steps"]]
-    if first is not None or rest != sorted(rest):
+    if first is not None or rest != sorted(set(rest)):
         yield "its thresholds do not rise from the first, which has no value"
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import promql_parser as parser
 
+from tools.grafana.joins import strays
 from tools.grafana.vocabulary import Series
 
 Words = Mapping[str, Series]
@@ -25,7 +26,9 @@ _WINDOWS: Final = {
 """Grafana's windows, and the odd durations that stand for them while the text is parsed."""
 _RATE = _WINDOWS["$__rate_interval"]
 _FIXED: Final = timedelta(days=30)
-"""The one window that a panel may fix: the budget's."""
+"""The one window of figures that a panel may fix: the budget's."""
+_REMEMBERED: Final = "last_over_time"
+"""The function that asks whether something was there: over any window."""
 _PLACEHOLDER: Final = "__{}__"
 
 _COUNTER_FUNCTIONS: Final = frozenset({"rate", "increase", "irate"})
@@ -45,7 +48,17 @@ def complaints(expr: str, words: Words, *, panel: bool = True) -> list[str]:
         return [f"{left[0]}: no such variable here"]
     judge = _Judge(words, panel=panel)
     judge.look(tree)
-    return judge.found
+    return [*judge.found, *(strays(tree) if panel else ())]
+
+
+def parsed(expr: str) -> Any:
+    """The tree of a sound ``expr`` of a board."""
+    return parser.parse(_substituted(expr))
+
+
+def operator(node: Any) -> str:
+    """The operator of a binary expression or an aggregation, as it is written."""
+    return _OPERATORS.get(_number(node), "")
 
 
 def kept(expr: str, words: Words) -> Labels:
@@ -179,7 +192,7 @@ class _Judge:
         return self.look(node.expr)
 
     def _window(self, window: timedelta, within: str) -> None:
-        if not self.panel:
+        if not self.panel or within == _REMEMBERED:
             return
         if within == "rate" and window != _RATE:
             self.complain(f"rate() over {_shown(window)}: use $__rate_interval")

@@ -22,6 +22,9 @@ SHOWN: Final = "$__range"
 MONTH: Final = "30d"
 """The window of the budget: the one fixed window of the boards."""
 
+SEEN: Final = "1d"
+"""A daemon that was seen in this time and is not there now is down, and not gone."""
+
 
 class Query(NamedTuple):
     """One query of a panel. ``name``: the override and legend of a single series. ``instant``: the last
@@ -48,6 +51,19 @@ def m(name: str, labels: str = J, **equal: str) -> str:
     """A selector of one of our metrics, by its name in the table; ``equal``: labels with one value."""
     more = "".join(f', {label}="{value}"' for label, value in equal.items())
     return f"{PREFIX}{name}{{{labels}{more}}}"
+
+
+def running(selected: str) -> str:
+    """Of what others' targets have too (series of the process, of the scrape), ours: those of a daemon that
+    runs."""
+    return f"{selected} and on (job, instance) {m('build_info')}"
+
+
+def up() -> str:
+    """Which daemons answer: 1 or 0. One that is down has no series of its own, so it is known by the last
+    day's."""
+    seen = f"last_over_time({m('build_info')}[{SEEN}])"
+    return f"up{{{J}}} and on (job, instance) {seen}"
 
 
 def rate(name: str, labels: str = J, by: str = "", *, times: int = 1) -> str:

@@ -79,10 +79,11 @@ def _budget(limits: Limits) -> tuple[Placed, ...]:
         ),
         p.table_panel(
             "Alerts that fire",
-            "What Prometheus says is wrong now, of every kind. What each means and what to do: "
+            "What Prometheus says is wrong with the daemons and their floors now, of every kind. What each means and what to do: "
             "docs/runbooks.md.",
             q.cell(
-                'sum by (alertname, severity, queue) (ALERTS{alertstate="firing", job=~"$job"})'
+                'sum by (alertname, severity, queue) (ALERTS{alertstate="firing", job=~"$job"} '
+                f"and on (job) last_over_time({q.m('build_info')}[{q.SEEN}]))"
             ),
             columns=(
                 Column("alertname", "Alert"),

@@ -126,13 +126,14 @@ def steps(first: str, *rest: Step) -> build.ThresholdsConfig:
 
 
 def at_most(warn: float, bad: float) -> build.ThresholdsConfig:
-    """For what should be small."""
-    return steps(GOOD, (warn, WARN), (bad, BAD))
+    """For what should be small. Where ``warn`` is not below ``bad`` there is nothing between the two."""
+    return steps(GOOD, (warn, WARN), (bad, BAD)) if warn < bad else steps(GOOD, (bad, BAD))
 
 
 def at_least(target: float, bad: float) -> build.ThresholdsConfig:
-    """For what should reach a target: below ``bad`` it is bad."""
-    return steps(BAD, (bad, WARN), (target, GOOD))
+    """For what should reach a target: below ``bad`` it is bad, and below the target where ``bad`` is not
+    below that."""
+    return steps(BAD, (bad, WARN), (target, GOOD)) if bad < target else steps(BAD, (target, GOOD))
 
 
 PLAIN: Final = steps(GOOD)

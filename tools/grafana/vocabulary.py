@@ -118,6 +118,12 @@ def _foreign() -> dict[str, Series]:
     return found
 
 
+LASTING: Final = frozenset({"up", "ALERTS"})
+"""Series that are of use when the daemon is down."""
+FOREIGN: Final = frozenset(_foreign())
+"""Series that others' jobs have too."""
+
+
 def ours(name: str) -> str:
     """The metric of the table that a series belongs to, without prefix; "" for others'."""
     short = name.removeprefix(PREFIX)

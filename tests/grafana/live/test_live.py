@@ -43,10 +43,6 @@ NEVER = {
     ("exceptions_open", "kind", "no_pool"): "this version takes one pool only",
     ("exceptions_total", "kind", "no_pool"): "this version takes one pool only",
     ("intake_dead_letters_total", "channel", "http"): "HTTP tells the sender instead",
-    **{
-        ("throttle_deferrals_total", "reason", reason): "no verdict on a rep bears this name"
-        for reason in ("manual", "slow_contact", "status_overdue", "warm_up")
-    },
 }
 """Label values that do not occur, and why."""
 
@@ -98,6 +94,7 @@ def test_every_state_is_seen_and_every_board_and_rule_finds_it(tmp_path):
             *_lint(promtool, floor.text),
             *_boards(floor, at),
             *_stopped(floor, at),
+            *_others(floor, at),
             *_rules(floor, at, rules),
         ]
     assert not complaints, "\n" + "\n".join(complaints)
@@ -186,6 +183,26 @@ def _stopped(floor: StatesFloor, at: float) -> Iterator[str]:
                 yield f"{where}: nothing about {rep}\n    {query.expression}"
             elif word and query.words.get(values[rep]) != word:
                 yield f"{where}: {rep} is {values[rep]}, which is not {word}"
+
+
+ANSWERS = ("daemon: Answers Prometheus (A)", "floor: Daemon (A)")
+
+
+def _others(floor: StatesFloor, at: float) -> Iterator[str]:
+    """With all jobs chosen, nothing is of a job that is not ours, be it well or dead."""
+    there = {series["value"][1] for series in floor.prometheus.query('up{job="others"}', at)}
+    if there != {"0", "1"}:
+        yield f"the job of others is not as it should be: {there}"
+    queries = [query for path in DASHBOARDS.glob("*.json") for query in of_board(path)]
+    for query in queries:
+        for series in floor.prometheus.query(query.expression, at):
+            instance = series["metric"].get("instance", floor.instance)
+            if not instance.endswith(floor.instance):
+                yield f"{query.where}: shows {instance}\n    {query.expression}"
+            if query.where in ANSWERS and series["value"][1] != "1":
+                yield f"{query.where}: says {series['value'][1]}\n    {query.expression}"
+    missing = set(ANSWERS) - {query.where for query in queries}
+    yield from (f"{where}: is on no board" for where in sorted(missing))
 
 
 def _rules(floor: StatesFloor, at: float, text: str) -> Iterator[str]:
