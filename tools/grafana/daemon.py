@@ -246,7 +246,7 @@ def _inside() -> tuple[Placed, ...]:
         ),
         p.table_panel(
             "What is running",
-            "Version, Python, policy and the digest of the settings in force, for each daemon.",
+            "Version, Python, policy and the digest of the floor's settings (teams, reps, pools, flow), for each daemon.",
             q.cell(
                 f"{q.m('policy_info')} * on (job, instance) group_left (version, python) {q.m('build_info')}"
             ),

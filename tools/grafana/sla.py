@@ -80,7 +80,7 @@ def _budget(limits: Limits) -> tuple[Placed, ...]:
         p.table_panel(
             "Alerts that fire",
             "What Prometheus says is wrong with the daemons and their floors now, of every kind. What each means and what to do: "
-            "docs/runbooks.md.",
+            "the runbooks (runbooks.md).",
             q.cell(
                 'sum by (alertname, severity, queue) (ALERTS{alertstate="firing", job=~"$job"} '
                 f"and on (job) last_over_time({q.m('build_info')}[{q.SEEN}]))"
@@ -105,7 +105,7 @@ def _burn_panel(row: burn.Row) -> Placed:
         f"Burn rate: {row.long} and {row.short}",
         f"1 is the pace that the month allows, more spends it early. With both lines above {row.factor:.3g} "
         f"for {row.hold} a {row.severity} is sent: {row.long} says that it matters, {row.short} that it "
-        "still goes on. Needs the recording rules. What to do: docs/runbooks.md.",
+        "still goes on. Needs the recording rules. What to do: the runbooks (runbooks.md).",
         *(
             q.Query(
                 f"{recorded(window)}{{{q.S}}} / on (job) group_left () {allowed}",
