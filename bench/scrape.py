@@ -57,7 +57,7 @@ class Scrape(Struct):
     late_ms: float
     late_worst_ms: float
     idle_late_ms: float
-    library_ms: float
+    by_client_ms: float
     held_bytes: int
     peak_bytes: int
 
@@ -95,7 +95,7 @@ async def measure(world: World, per_rep: PerRep, folder: Path) -> Scrape:
         late_ms=middle(lates),
         late_worst_ms=max(lates),
         idle_late_ms=percentile(idle, 0.99),
-        library_ms=middle(library),
+        by_client_ms=middle(library),
         held_bytes=held,
         peak_bytes=peak,
     )
@@ -191,7 +191,7 @@ def _print(found: list[Scrape]) -> None:
                 f"{s.plain_loop_ms:.1f}",
                 f"{s.hold_ms:.1f} ({s.hold_worst_ms:.1f})",
                 f"{s.thread_ms:.0f}",
-                f"{s.library_ms:.0f}",
+                f"{s.by_client_ms:.0f}",
             )
             for s in found
         ],

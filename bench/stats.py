@@ -18,8 +18,3 @@ def percentile(samples: Sequence[float], share: float) -> float:
 def middle(samples: Sequence[float]) -> float:
     """The median; 0 for no samples."""
     return float(median(samples)) if samples else 0.0
-
-
-def rounded(value: float, digits: int = 3) -> float:
-    """``value`` to so many significant digits, for people and for JSON."""
-    return float(f"{value:.{digits}g}")

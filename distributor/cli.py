@@ -98,10 +98,7 @@ def _run(args: argparse.Namespace) -> int:
     # Held back until the daemon listens to it: by default it would end the process.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        try:
-            settings = _load(path)
-        except BadConfig as error:
-            raise _summary(error, path) from None
+        settings = _load_for_work(path)
         from distributor.app import run
 
         return run(settings, path)
@@ -112,6 +109,14 @@ def _run(args: argparse.Namespace) -> int:
 def _load(path: Path | str) -> Settings:
     """The settings, judged as ``run`` will: whatever it would refuse is named now."""
     return load(path, also=_judge)
+
+
+def _load_for_work(path: Path) -> Settings:
+    """The settings, or one line that says how many problems there are and what lists them."""
+    try:
+        return _load(path)
+    except BadConfig as error:
+        raise _summary(error, path) from None
 
 
 def _judge(settings: Settings, problems: Problems) -> None:
@@ -147,12 +152,7 @@ def _check_config(args: argparse.Namespace) -> int:
 def _rules(args: argparse.Namespace) -> int:
     from distributor.observe import rules
 
-    path = _config_path(args)
-    try:
-        settings = _load(path)
-    except BadConfig as error:
-        raise _summary(error, path) from None
-    text = rules.text(settings)
+    text = rules.text(_load_for_work(_config_path(args)))
     if args.output is None:
         print(text, end="")
     else:

@@ -19,11 +19,11 @@ from distributor.delivery.outbox import Outbox
 from distributor.domain.events import DeliveryFailed, Event, FloorChanged, Started, TargetChanged
 from distributor.errors import BadConfig, StoreFailed
 from distributor.intake.directory import Directory
+from distributor.observe import standards
 from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
 from distributor.observe.loop_lag import watch_loop_lag
 from distributor.observe.metrics import Metrics
-from distributor.observe.standards import targets, unreadable
 from distributor.runtime.clock import Clock, entropy, new_salt
 from distributor.runtime.dispatcher import Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
@@ -108,27 +108,27 @@ class Daemon:
 
     def _observe(self) -> None:
         settings = self.settings
-        if problems := unreadable(settings.flow):
+        if problems := standards.unreadable(settings.flow):
             raise BadConfig(problems)
         floor = to_floor(settings)
         vendors = [vendor.id for vendor in settings.vendors]
         self.metrics = Metrics(floor, vendors, settings.metrics.per_rep)
-        self.metrics.take_targets(targets(settings.standards))
+        self.metrics.take_standard_targets(standards.targets(settings.standards))
         self.metrics.reloaded(True, self.clock.now_ns())
 
     async def _open_exits(self) -> None:
-        exits = [dialer.id for dialer in self.settings.dialers]
+        targets = [dialer.id for dialer in self.settings.dialers]
         if self.settings.mqtt is not None:
-            exits.insert(0, "mqtt")
+            targets.insert(0, "mqtt")
         self.outbox = Outbox(
-            exits,
+            targets,
             self.store.pending,
             self.clock.now_ns,
             on_settlement=lambda: self.dispatcher.settle_soon(),
             on_result=self.metrics.delivered,
             on_given_up=self._given_up,
         )
-        self.metrics.targets(exits)
+        self.metrics.targets(targets)
         for dialer in self.settings.dialers:
             self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
         if self.settings.mqtt is not None:
@@ -313,7 +313,7 @@ class Daemon:
 
     async def take_settings(self, settings: Settings) -> None:
         """Put new settings in force; they were checked as a whole."""
-        if problems := unreadable(settings.flow):
+        if problems := standards.unreadable(settings.flow):
             self.refuse_settings(problems)
             return
         if self.dialers is not None:
@@ -329,7 +329,7 @@ class Daemon:
             self.metrics.per_rep = settings.metrics.per_rep
             self.exposition = Exposition(self.metrics, self._census)
         self.metrics.meet(vendor.id for vendor in settings.vendors)
-        self.metrics.take_targets(targets(settings.standards))
+        self.metrics.take_standard_targets(standards.targets(settings.standards))
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor

@@ -97,8 +97,7 @@ class FlowPlan(Struct, frozen=True):
 class Floor(Struct, frozen=True):
     """Everything the core is told about the floor.
 
-    ``digest`` names the settings that are in here (a hash of their meaning); decisions refer to it. ``vendors``
-    empty means that any vendor is taken.
+    ``digest`` names the settings that are in here (a hash of their meaning); decisions refer to it.
     """
 
     digest: str

@@ -97,9 +97,10 @@ class Lead(Struct, gc=False):
 
     ``key`` ours; ``vendor`` and ``vendor_id`` the vendor's name and its own id.
     ``quality`` is the weight of the lead's value (1 = average). ``body`` is the JSON text of what the
-    rep needs to call. ``received_ns`` is our receipt. ``clock_ns``: since when it is urgent, at first the start of speed to
-    contact; a lead that is released (a callback is due, a human recycles it) is as urgent as one that has
-    just come, and ``first_clock_ns`` keeps where speed to contact began (0: ``clock_ns`` still says it).
+    rep needs to call. ``received_ns`` is our receipt. ``clock_ns``: since when it is urgent, at first the
+    start of speed to contact; a lead that is released (a callback is due, a human recycles it) is as urgent
+    as one that has just come, and ``first_clock_ns`` keeps where speed to contact began (0: ``clock_ns``
+    still says it).
     ``attempt`` counts assignments; ``epoch`` grows with every end of an assignment, so that late
     answers can be told. ``assignment_id`` is set while an assignment is live. ``rep`` is the owner.
     ``last_rep`` and ``last_assignment`` name the last owner whose events still count after a status

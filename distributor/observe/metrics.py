@@ -216,7 +216,7 @@ class Metrics:
         self._response.clear()
         self.gauge("policy_info").replace({(floor.flow.policy, floor.digest): 1})
 
-    def take_targets(self, targets: Mapping[str, float]) -> None:
+    def take_standard_targets(self, targets: Mapping[str, float]) -> None:
         """The standards' targets in force (standard -> share of the leads)."""
         for standard, target in targets.items():
             self.gauge("standard_target_ratio").set((standard,), target)

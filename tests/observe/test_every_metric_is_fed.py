@@ -68,7 +68,7 @@ def measure(metrics: Metrics) -> None:
     metrics.loop_lag(0.001)
     metrics.timer_lateness(0.001)
     metrics.targets(["mqtt"])
-    metrics.take_targets({"speed_to_contact": 0.9})
+    metrics.take_standard_targets({"speed_to_contact": 0.9})
     metrics.delivered("mqtt", "dead", 0.01)
     for up in (True, False, True):
         metrics.connected("mqtt", up)

@@ -78,7 +78,7 @@ async def test_every_family_but_the_empty_ones_has_samples_once_things_happened(
     census.people = some_reps()
     metrics.connected("mqtt", True)
     metrics.targets(["mqtt"])
-    metrics.take_targets({"speed_to_contact": 0.9})
+    metrics.take_standard_targets({"speed_to_contact": 0.9})
     text = b"".join(await Exposition(metrics, census).render())
     names = {name for name, _ in parsed(text)}
     for row in TABLE:

@@ -422,7 +422,7 @@ def test_targets_and_limits_follow_the_settings_in_force(
     )
     assert read("standard_limit_seconds", **speed) == 33.0
     for target in (0.9, 0.8):
-        metrics.take_targets({"speed_to_contact": target})
+        metrics.take_standard_targets({"speed_to_contact": target})
         assert read("standard_target_ratio", **speed) == target
 
 

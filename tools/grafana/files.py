@@ -54,8 +54,7 @@ def boards(settings: Settings) -> tuple[Board, ...]:
 
 
 def made(settings: Settings, folder: Path) -> dict[Path, str]:
-    """Path -> text of every made file, as it should be. Raises BadConfig where an alert could never
-    fire."""
+    """Path -> text of every made file, as it should be."""
     found = boards(settings)
     files = {folder / "dashboards" / f"{board.name}.json": encoded(board) for board in found}
     files[folder / "provisioning" / "datasources" / "distributor.yml"] = SOURCES

@@ -44,6 +44,11 @@ def floor(limits: Limits) -> Board:
 
 
 def _now(limits: Limits) -> tuple[Placed, ...]:
+    return (*_promise(limits), *_work(limits))
+
+
+def _promise(limits: Limits) -> tuple[Placed, ...]:
+    """Whether the figures are of now, and whether the promise is kept."""
     target = style.at_least(limits.target, max(0.0, 1 - 2 * (1 - limits.target)))
     waits = style.at_most(limits.contact, limits.unassigned)
     contacted = q.share(
@@ -88,6 +93,12 @@ def _now(limits: Limits) -> tuple[Placed, ...]:
             colours=waits,
             overrides=(p.named("limit", color=style.fixed(style.QUIET)),),
         ),
+    )
+
+
+def _work(limits: Limits) -> tuple[Placed, ...]:
+    """Leads and the people for them, and what went wrong."""
+    return (
         p.stat_panel(
             "Leads waiting, and at a rep",
             "waiting: leads without a rep, of the chosen pools. at a rep: leads that a rep has and has not "

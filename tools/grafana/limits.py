@@ -30,7 +30,7 @@ class Limits(Struct, frozen=True):
 
 
 def limits(settings: Settings) -> Limits:
-    """What the boards need of the settings. Raises BadConfig where an alert could never fire."""
+    """What the boards need of the settings."""
     promised, alerts = settings.standards, settings.alerts
     return Limits(
         contact=settings.flow.first_contact_seconds,
