@@ -213,7 +213,6 @@ class Dispatcher:
             self._tick(now_ns, decided)
         self._begun = True  # nothing comes before the event that begins an epoch
         await self._decide(work, found, now_ns, decided)
-        decided.settlements += self.hooks.settlements()
 
     async def _look_up(self, work: Sequence[Submission]) -> Found | None:
         """Ask the store what memory does not know: earlier leads, event ids, closed leads."""
@@ -340,6 +339,8 @@ class Dispatcher:
 
     def _begin_commit(self, decided: _Decided) -> None:
         """Write a batch while the next one is decided. ``_committed`` must be awaited before."""
+        if not decided.empty or self._settle_timer is None or self._stopping:
+            self._take_settlements(decided)
         if decided.empty:
             return  # the end of a commit wakes the loop: an empty one would wake it for ever
         numbered = []
@@ -355,6 +356,14 @@ class Dispatcher:
             self._commit(batch, decided, image), name="commit"
         )
         self._committing.add_done_callback(lambda _: self.inbox.wake())
+
+    def _take_settlements(self, decided: _Decided) -> None:
+        """They go with a commit that is made anyway. Alone they wait for their timer: else the answers of
+        the broker to one lead's messages would cost two more commits."""
+        decided.settlements += self.hooks.settlements()
+        if self._settle_timer is not None:
+            self._settle_timer.cancel()
+            self._settle_timer = None
 
     async def _commit(self, batch: Batch, decided: _Decided, image: SnapshotImage | None) -> None:
         stats = None

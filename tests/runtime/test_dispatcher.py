@@ -341,6 +341,23 @@ async def test_settlements_are_written_soon_though_nothing_else_happens(loop):
     assert list(loop.journal.batches[batches].entries) == []
 
 
+async def test_settlements_make_no_commit_of_their_own_before_their_time(loop, monkeypatch):
+    monkeypatch.setattr("distributor.runtime.dispatcher.SETTLE_SECONDS", 3600.0)
+    batches = len(loop.journal.batches)
+    loop.settlements = [Settlement(7, "done")]
+    loop.dispatcher.settle_soon()
+    for _ in range(20):
+        loop.inbox.wake()
+        await asyncio.sleep(0)
+    assert len(loop.journal.batches) == batches
+
+    await loop.give(lead("1"))
+
+    batch = loop.journal.batches[batches]
+    assert [one.id for one in batch.settlements] == [7]
+    assert len(batch.entries) == 1
+
+
 async def test_what_follows_from_giving_a_message_up_is_written_with_its_settlement(loop):
     """However much is queued before it: a crash never leaves one without the other."""
     batches = len(loop.journal.batches)
