@@ -15,7 +15,6 @@ from distributor.domain.rep import Rep
 
 START_NS: Final = 1_790_000_000 * NANOSECONDS
 OWNER_HOLD_SECONDS: Final = 30.0
-FRESH_SECONDS: Final = 60.0
 PEAK_SECONDS: Final = 20.0
 CALM_SECONDS: Final = 45.0
 
@@ -50,8 +49,8 @@ class MiniPool:
     def lead(self, key: str) -> Lead | None:
         return self.leads.get(key)
 
-    def fresh(self, now_ns: int) -> int:
-        return sum(self.age_seconds(lead, now_ns) <= FRESH_SECONDS for lead in self._waiting())
+    def younger(self, now_ns: int, seconds: float) -> int:
+        return sum(self.age_seconds(lead, now_ns) <= seconds for lead in self._waiting())
 
     def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
         receiving = self.receiving.values()

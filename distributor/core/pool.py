@@ -27,7 +27,6 @@ PEAK_SECONDS = 20.0
 CALM_SECONDS = 45.0
 """Where it is calm a lead up to this age counts as much as one at the peak, so the oldest of them is first:
 there all can be reached in their first minute."""
-FRESH_SECONDS = 60.0
 HANDLING_SECONDS = 10.0
 WAIT_SECONDS = 60.0
 GUARD_SECONDS = 1800.0
@@ -119,9 +118,9 @@ class Pool:
         heads = [queue[0][0] for queue in self._queues.all() if queue]
         return min(heads) if heads else None
 
-    def fresh(self, now_ns: int) -> int:
-        """How many of the waiting leads are in their first minute."""
-        since = (now_ns - self.span_ns(FRESH_SECONDS), "")
+    def younger(self, now_ns: int, seconds: float) -> int:
+        """How many of the waiting leads are ``seconds`` (floor time) old at most."""
+        since = (now_ns - self.span_ns(seconds), "")
         return sum([len(queue) - queue.bisect_left(since) for queue in self._queues.all()])
 
     def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:

@@ -106,8 +106,8 @@ class PoolView(Protocol):
         """A lead by its key, if the core has it in memory."""
         ...
 
-    def fresh(self, now_ns: int) -> int:
-        """How many of the waiting leads are in their first minute."""
+    def younger(self, now_ns: int, seconds: float) -> int:
+        """How many of the waiting leads are ``seconds`` (floor time) old at most."""
         ...
 
     def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:

@@ -33,16 +33,19 @@ def rank(
     allowed = roster.mean_share + 0.3
     weight = PLENTY_FAIRNESS if plenty else FAIRNESS
     fairness, unit, level = weight / (SHARE_UNIT * allowed), 1.0 / PEAK, roster.level
+    seats, judge = roster.seats, roster.judge
     ranked = []
     for offer in offers:
         p, pi, lag, index = offer
-        seat = roster.seats[index]
+        seat = seats[index]
         share: float = seat.share
         if seat.rep.window > 1:
             share += len(seat.rep.open) * seat.handling / _USUAL
         at = age + lag
         expected = p * worth(at) + (1.0 - p) * worth(at + SLOW_OUTCOME)
-        merit, fair_share = roster.judge(seat, level)
+        judged, merit, fair_share = seat.judged
+        if judged != level:
+            merit, fair_share = judge(seat, level)
         score = merit * expected * unit - fairness * share / fair_share + weight
         ranked.append(((pi >= trusted_from) is stale, -score, index, offer))
     ranked.sort()

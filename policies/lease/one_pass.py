@@ -12,7 +12,13 @@ from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
 from policies.lease.revocation import Steal, Watch, terms_of
 from policies.lease.roster import Offer, Roster, Seat
-from policies.lease.settings import CALM_BACKLOG, PROBE_RECALLS, RESERVE, STALE_AGE
+from policies.lease.settings import (
+    CALM_BACKLOG,
+    FIRST_MINUTE,
+    PROBE_RECALLS,
+    RESERVE,
+    STALE_AGE,
+)
 
 LOOK_AHEAD: Final = 16
 _RANKED: Final = 5
@@ -97,6 +103,14 @@ class Pass:
         roster = self._roster
         if not roster.eligible and not (roster.low and roster.panic):
             return None
+        most_free = roster.most_free
+        silent = self._watch.movable(
+            terms_of(plenty=roster.plenty(most_free)),
+            spare=most_free > RESERVE * roster.at_work,
+            now=now_ns,
+        )
+        if not self._pool.waiting and not silent:
+            return None
         offers, likely_free = roster.offers(now_ns)
         if not offers:
             return None
@@ -104,7 +118,7 @@ class Pass:
         plenty = roster.plenty(likely_free)
         intent, index = self._serve(offers, likely_free, spare, now_ns)
         terms = terms_of(plenty=plenty)
-        steal = self._watch.best(offers, terms, spare=spare, floor=index, now=now_ns)
+        steal = self._watch.best(silent, offers, terms, spare=spare, floor=index, now=now_ns)
         return intent if steal is None else self._steal(steal, now_ns)
 
     def _serve(
@@ -124,6 +138,8 @@ class Pass:
             elif at == 0:
                 intent = self._satisfy_curiosity(lead, age, offers, now_ns)
                 deferred = None if intent else self._defer(lead, age, likely_free)
+                if intent is None and not pool.younger(now_ns, STALE_AGE):
+                    break  # nothing behind it is fresh either
             else:
                 continue
             if intent is not None:
@@ -132,7 +148,7 @@ class Pass:
 
     def _calm(self, now_ns: int) -> bool:
         """Whether all fresh leads are served so soon that none needs to be given up for another."""
-        backlog = self._pool.fresh(now_ns) * self._roster.seconds_a_lead()
+        backlog = self._pool.younger(now_ns, FIRST_MINUTE) * self._roster.seconds_a_lead()
         return backlog <= CALM_BACKLOG
 
     def _lineup(self, first: Lead, calm: bool, now_ns: int) -> Iterable[Lead]:

@@ -419,7 +419,10 @@ class Lease:
         changes = []
         for index in sorted(self._reflow):
             seat = self._roster.seats[index]
-            flow, m = explain.flow(self._roster, seat, now_ns), seat.memory
+            m, judged = seat.memory, seat.slowed or seat.rep.override is not None
+            if not judged and (m.shown, m.shown_reason) == (1.0, "full_flow"):
+                continue  # as nearly always: no sentence is made to see that it is the old one
+            flow = explain.flow(self._roster, seat, now_ns)
             if (flow.value, flow.reason) != (m.shown, m.shown_reason):
                 m.shown, m.shown_reason = flow.value, flow.reason
                 self._changed.add(seat.rep.id)

@@ -47,6 +47,20 @@ class Steal(NamedTuple):
     price: float
 
 
+class Silent(NamedTuple):
+    """A lease that nobody answers. ``silent``, ``age``: seconds. ``total``: the chance of this silence.
+    ``here``: what the lead is worth where it lies; ``most``: what a move can gain at best."""
+
+    lead: Lead
+    holder: Seat
+    slot: Slot
+    silent: float
+    age: float
+    total: float
+    here: float
+    most: float
+
+
 class Terms(NamedTuple):
     """What a move costs, as shares of the worth of an immediate contact, and how many there may be
     of one lead before it is ten minutes old."""
@@ -152,19 +166,63 @@ class Watch:
                 return seat, slot
         return None
 
+    def movable(self, terms: Terms, *, spare: bool, now: int) -> list[Silent]:
+        """The due leases that would be worth a move on these terms if somebody took them on the spot, in
+        the order of their keys; stale ones with ``spare`` alone. It asks for no taker: most leases that
+        are looked at stay."""
+        least = PANIC_STEAL_AGE if self._roster.panic else STEAL_AGE
+        found = []
+        for key, index in sorted(self.due.items()):
+            silent = self._silent(key, self._roster.seats[index], terms, spare, least, now)
+            if silent is not None and silent.most > 0.0:
+                found.append(silent)
+        return found
+
+    def _silent(
+        self, key: str, seat: Seat, terms: Terms, spare: bool, least: float, now: int
+    ) -> Silent | None:
+        slot, lead = seat.memory.slot_of(key), self._pool.lead(key)
+        if slot is None or lead is None or slot.probe or in_progress(lead):
+            return None
+        estimator = self._roster.estimator
+        silent = (now - slot.since_ns) * estimator.rate
+        if silent < least or (lead.recalls >= terms.limit and silent < UNLIMITED_AGE):
+            return None
+        if lead.reason == BY_HAND:
+            return None
+        age = self._pool.age_seconds(lead, now)
+        if age > STALE_AGE and not spare:
+            return None
+        v, total = estimator.silence(seat.memory, slot, silent)
+        here = value_of_waiting(v, total, age, silent)
+        price = terms.stale if age > STALE_AGE else terms.fresh
+        most = lead.quality * (worth(age) - here) - PEAK * price
+        return Silent(lead, seat, slot, silent, age, total, here, most)
+
     def best(
-        self, offers: Sequence[Offer], terms: Terms, *, spare: bool, floor: float, now: int
+        self,
+        silent: Sequence[Silent],
+        offers: Sequence[Offer],
+        terms: Terms,
+        *,
+        spare: bool,
+        floor: float,
+        now: int,
     ) -> Steal | None:
-        """The due lease whose move gains most, if any gains more than ``floor``.
+        """The one of the ``movable`` leases whose move gains most, if any gains more than ``floor``.
 
         ``spare``: the reserve is met, so that stale leads may move too.
         """
-        if not self.due or not offers:
-            return None
-        takers = self._takers(offers, now)
+        floor = max(0.0, floor)
+        takers: list[Offer] = []
         best: Steal | None = None
-        for key, index in sorted(self.due.items()):
-            steal = self._weigh(key, self._roster.seats[index], takers, terms, spare, floor, now)
+        for one in silent:
+            if one.most <= floor or (one.age > STALE_AGE and not spare):
+                continue
+            if one.lead.recalls >= terms.limit and one.silent < UNLIMITED_AGE:
+                continue
+            takers = takers or self._takers(offers, now)
+            steal = self._weigh(one, takers, terms, floor, now)
             if steal is not None and (best is None or steal.gain > best.gain):
                 best = steal
         return best
@@ -182,44 +240,24 @@ class Watch:
         return sorted(offers, key=order)
 
     def _weigh(
-        self,
-        key: str,
-        seat: Seat,
-        takers: Sequence[Offer],
-        terms: Terms,
-        spare: bool,
-        floor: float,
-        now: int,
+        self, one: Silent, takers: Sequence[Offer], terms: Terms, floor: float, now: int
     ) -> Steal | None:
-        slot, lead = seat.memory.slot_of(key), self._pool.lead(key)
-        if slot is None or lead is None or slot.probe or in_progress(lead):
-            return None
-        if lead.reason == BY_HAND:
-            return None
-        estimator = self._roster.estimator
-        silent = (now - slot.since_ns) * estimator.rate
-        least = PANIC_STEAL_AGE if self._roster.panic else STEAL_AGE
-        if silent < least or (lead.recalls >= terms.limit and silent < UNLIMITED_AGE):
-            return None
-        age = self._pool.age_seconds(lead, now)
-        stale = age > STALE_AGE
-        taker = self._taker(seat, lead, takers, now) if spare or not stale else None
+        lead, age = one.lead, one.age
+        taker = self._taker(one.holder, lead, takers, now)
         if taker is None:
             return None
-        v, total = estimator.silence(seat.memory, slot, silent)
-        here = value_of_waiting(v, total, age, silent)
         there = expected_worth(taker, age)
-        price = PEAK * (terms.stale if stale else terms.fresh)
-        gain = lead.quality * (there - here) - price
-        if gain <= max(0.0, floor):
+        price = PEAK * (terms.stale if age > STALE_AGE else terms.fresh)
+        gain = lead.quality * (there - one.here) - price
+        if gain <= floor:
             return None
-        _, later = estimator.silence(seat.memory, slot, silent + 6.0)
-        answered = 1.0 - later / total
+        _, later = self._roster.estimator.silence(one.holder.memory, one.slot, one.silent + 6.0)
+        answered = 1.0 - later / one.total
         wait = answered * worth(age + 3.0) + (1.0 - answered) * expected_worth(taker, age + 6.0)
         if lead.quality * (there - wait) <= answered * price:
             return None
         to = self._roster.seats[taker[3]]
-        return Steal(gain, lead, seat, to, taker, silent, here, there, price)
+        return Steal(gain, lead, one.holder, to, taker, one.silent, one.here, there, price)
 
     def _taker(self, holder: Seat, lead: Lead, takers: Sequence[Offer], now: int) -> Offer | None:
         for offer in takers:

@@ -52,6 +52,7 @@ class Seat:
         "longer",
         "memory",
         "place",
+        "record",
         "rep",
         "share",
         "slowed",
@@ -65,6 +66,7 @@ class Seat:
         self.memory = memory
         self.place: Place = ""
         self.at_work = False
+        self.record: tuple[float, ...] = ()
         self.slowed = False
         self.share = 0
         self.conversions = 0
@@ -153,6 +155,11 @@ class Roster:
             return False
         return not self.seats[self.eligible[0]].deep
 
+    @property
+    def most_free(self) -> int:
+        """As many reps as are likely free at most."""
+        return len(self.eligible) + (len(self.low) if self.panic else 0)
+
     # Placing.
 
     def place(self, seat: Seat, now_ns: int) -> bool:
@@ -180,24 +187,34 @@ class Roster:
 
     def _count(self, seat: Seat, now_ns: int) -> None:
         """Keep the counts of those at work, slowed, and their shares; arm the drift timer."""
-        self._shares -= seat.share
         self.at_work -= seat.at_work
         self.slowed -= seat.at_work and seat.slowed
         rep, m, turned_ns = seat.rep, seat.memory, seat.turns_ns
         seat.at_work = at_work(rep, now_ns)
         pi = self.estimator.responsive(m, now_ns)
         seat.slowed = rep.override is None and pi < self.estimator.settings.fresh_from
+        self.at_work += seat.at_work
+        self.slowed += seat.at_work and seat.slowed
+        record = (
+            seat.at_work, m.served, m.handling, m.handling_weight, m.lag, m.conversions, m.expected
+        )  # fmt: skip
+        if record != seat.record:
+            seat.record = record
+            self._count_record(seat)
+        seat.turns_ns = self._turns(m, pi, now_ns) if seat.slowed else 0
+        if seat.turns_ns and seat.turns_ns != turned_ns:
+            heapq.heappush(self._turning, (seat.turns_ns, seat.index))
+
+    def _count_record(self, seat: Seat) -> None:
+        """What follows from a rep's record alone: few facts change it."""
+        m = seat.memory
+        self._shares -= seat.share
         seat.share = round(self.estimator.share(m) * SHARE_UNIT) if seat.at_work else 0
+        self._shares += seat.share
         self._count_conversions(seat)
         self._count_handling(seat)
         seat.usual_lag = math.exp(m.lag)
         seat.handling = self.estimator.mean_handling(m)
-        self._shares += seat.share
-        self.at_work += seat.at_work
-        self.slowed += seat.at_work and seat.slowed
-        seat.turns_ns = self._turns(m, pi, now_ns) if seat.slowed else 0
-        if seat.turns_ns and seat.turns_ns != turned_ns:
-            heapq.heappush(self._turning, (seat.turns_ns, seat.index))
 
     def _count_conversions(self, seat: Seat) -> None:
         m = seat.memory
@@ -371,9 +388,34 @@ class Roster:
         if count > SCAN:
             indexes = self._sample(indexes, self._draw(now_ns))
             scale = count / len(indexes)
-        factor = math.exp(self.estimator.fleet.offset)
-        offers = [o for i in indexes if (o := self._offer(self.seats[i], factor, now_ns))]
+        offers = self._offers_of(indexes, now_ns)
         return offers, scale * sum([offer[0] for offer in offers])
+
+    def _offers_of(self, indexes: list[int], now_ns: int) -> list[Offer]:
+        """Those of the reps whose chance of a prompt pick-up is worth an offer."""
+        seats, rate, settings = self.seats, self.estimator.rate, self.estimator.settings
+        factor, exp = math.exp(self.estimator.fleet.offset), math.exp
+        slow, gone = settings.lagging_drift, settings.absent_drift
+        rested, fresh_from = 1.0 - REST_LAGGING - REST_ABSENT, settings.fresh_from
+        offers: list[Offer] = []
+        for index in indexes:
+            seat = seats[index]
+            rep, m = seat.rep, seat.memory
+            if m.busy_ns or m.own_contact_ns or m.fails > 1 or seat.slowed or rep.window > 1:
+                offer = self._uncommon_offer(seat, factor, now_ns)
+                if offer is not None:
+                    offers.append(offer)
+                continue
+            # The common case, with the equations of the estimator written out: this is the hot path.
+            passed = (m.stamp_ns - now_ns) * rate
+            pi = rested - (m.lagging - REST_LAGGING) * exp(passed / slow)
+            pi -= (m.absent - REST_ABSENT) * exp(passed / gone)
+            if rep.override is not None:
+                pi = max(pi, settings.preferred_from)
+            p = pi * (1.0 - m.side * exp((m.side_ns - now_ns) * rate / 60.0)) if m.side else pi
+            if pi >= fresh_from and p >= PROMPT_FROM:
+                offers.append((p, pi, seat.usual_lag * factor, index))
+        return offers
 
     def _sample(self, indexes: list[int], draw: float) -> list[int]:
         """A few of many candidates. Where leads queue, the shorter of two queues is nearly as good
@@ -384,24 +426,6 @@ class Roster:
             other = int((draw * count - shift) * count)
             return [indexes[at] for at in dict.fromkeys((shift, other))]
         return [indexes[(shift + i * count // SAMPLE) % count] for i in range(SAMPLE)]
-
-    def _offer(self, seat: Seat, factor: float, now_ns: int) -> Offer | None:
-        rep, m = seat.rep, seat.memory
-        if m.busy_ns or m.own_contact_ns or m.fails > 1 or seat.slowed or rep.window > 1:
-            return self._uncommon_offer(seat, factor, now_ns)
-        # The common case, with the equations of the estimator written out: this is the hot path.
-        rate, settings = self.estimator.rate, self.estimator.settings
-        passed = (m.stamp_ns - now_ns) * rate
-        exp = math.exp
-        lagging = (m.lagging - REST_LAGGING) * exp(passed / settings.lagging_drift)
-        absent = (m.absent - REST_ABSENT) * exp(passed / settings.absent_drift)
-        pi = 1.0 - REST_LAGGING - REST_ABSENT - lagging - absent
-        if rep.override is not None:
-            pi = max(pi, settings.preferred_from)
-        p = pi * (1.0 - m.side * exp((m.side_ns - now_ns) * rate / 60.0)) if m.side else pi
-        if pi < settings.fresh_from or p < PROMPT_FROM:
-            return None
-        return p, pi, seat.usual_lag * factor, seat.index
 
     def _uncommon_offer(self, seat: Seat, factor: float, now_ns: int) -> Offer | None:
         estimator, m = self.estimator, seat.memory

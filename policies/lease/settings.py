@@ -45,6 +45,7 @@ PROMPT_FROM: Final = 0.25
 """Least chance of a prompt pick-up of a rep who is offered a fresh lead."""
 LOOK_AGAIN: Final = 10.0
 """A lead that waits beside a free rep is looked at again so often."""
+FIRST_MINUTE: Final = 60.0
 CALM_BACKLOG: Final = 30.0
 """The floor is calm while those at work take all waiting leads in their first minute within so many
 seconds. Then the oldest of them goes first: none needs to be given up for another."""

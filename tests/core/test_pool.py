@@ -103,7 +103,9 @@ def test_the_best_lead_and_the_order_are_those_of_a_plain_sort(
         return sorted(fitting, key=rank, reverse=True)
 
     assert pool.best(BEGIN, calm=calm) == next(iter(may_have(pool.receiving)), None)
-    assert pool.fresh(BEGIN) == sum(BEGIN - x.clock_ns <= 60 * SECOND for x in held.values())
+    assert pool.younger(BEGIN, 60.0) == sum(
+        BEGIN - x.clock_ns <= 60 * SECOND for x in held.values()
+    )
     for limit in (1, 5):
         listed = list(pool.in_order(BEGIN, limit, calm=calm))
         assert listed == sorted(listed, key=rank, reverse=True)

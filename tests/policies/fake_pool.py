@@ -62,8 +62,8 @@ class FakePool:
     def lead(self, key: str) -> Lead | None:
         return self.leads.get(key)
 
-    def fresh(self, now_ns: int) -> int:
-        return sum(self.age_seconds(x, now_ns) <= 60 for x in self.waiting_leads.values())
+    def younger(self, now_ns: int, seconds: float) -> int:
+        return sum(self.age_seconds(x, now_ns) <= seconds for x in self.waiting_leads.values())
 
     def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
         for lead in self.in_order(now_ns, len(self.waiting_leads), calm=calm):

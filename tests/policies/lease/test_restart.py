@@ -168,13 +168,13 @@ def test_of_many_candidates_a_seeded_sample_is_weighed() -> None:
 
 def test_a_pass_looks_at_a_bounded_number_of_reps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in looks, not in seconds: nothing weighs every rep at an event."""
-    original, looked = Roster._offer, [0]
+    original, looked = Roster._offers_of, [0]
 
-    def counting(*args: Any) -> Any:
-        looked[0] += 1
-        return original(*args)
+    def counting(roster: Roster, indexes: list[int], now_ns: int) -> Any:
+        looked[0] += len(indexes)
+        return original(roster, indexes, now_ns)
 
-    monkeypatch.setattr(Roster, "_offer", counting)
+    monkeypatch.setattr(Roster, "_offers_of", counting)
     counts = []
     for reps in (24, 200, 4000):
         scene = Floor(Lease(), reps)
