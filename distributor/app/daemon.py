@@ -14,9 +14,17 @@ from distributor.app.links import BrokerSide, DialerSide
 from distributor.app.policies import Policies
 from distributor.app.recovery import Recovered, recover
 from distributor.app.web import WebSide
+from distributor.delivery.delays import DelayWatch
 from distributor.delivery.messages import Routes, compose, rfc3339
 from distributor.delivery.outbox import Outbox
-from distributor.domain.events import DeliveryFailed, Event, FloorChanged, Started, TargetChanged
+from distributor.domain.events import (
+    DeliveryDelayed,
+    DeliveryFailed,
+    Event,
+    FloorChanged,
+    Started,
+    TargetChanged,
+)
 from distributor.errors import BadConfig, StoreFailed
 from distributor.intake.directory import Directory
 from distributor.observe import standards
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from distributor.delivery.lanes import Item
     from distributor.domain.decisions import Decision
     from distributor.domain.journal import CommitStats, Entry
-    from distributor.domain.messages import Outgoing, Settlement
+    from distributor.domain.messages import Outgoing, Result, Settlement
 
 log = structlog.get_logger(__name__)
 
@@ -125,8 +133,14 @@ class Daemon:
             self.store.pending,
             self.clock.now_ns,
             on_settlement=lambda: self.dispatcher.settle_soon(),
-            on_result=self.metrics.delivered,
+            on_result=self._settled,
             on_given_up=self._given_up,
+        )
+        self._delays = DelayWatch(
+            self.outbox,
+            self.clock.now_ns,
+            lambda: self.settings.flow.time_scale,
+            self._delayed,
         )
         self.metrics.targets(targets)
         for dialer in self.settings.dialers:
@@ -169,6 +183,7 @@ class Daemon:
         self.inbox.push(Submission(self._first_events()))
         self._dispatching = self._serve(self.dispatcher.run(), "dispatcher")
         self._serve(self.outbox.run(), "outbox")
+        self._serve(self._delays.run(), "delays")
         self._serve(watch_loop_lag(self.metrics.loop_lag), "loop lag")
 
     def _first_events(self) -> list[Event]:
@@ -223,6 +238,14 @@ class Daemon:
                 if message.kind == "assign":
                     events.append(DeliveryFailed(message.message_id, reason, hold=False))
                 self.inbox.push(Submission(events, settlement=settlement))
+
+    def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
+        self.metrics.delivered(message.target, result, seconds)
+        self._delays.settled(message, result, seconds)
+
+    def _delayed(self, assignment_ids: Sequence[str], delivered: bool) -> None:
+        if self.inbox.open:
+            self.inbox.push(Submission([DeliveryDelayed(tuple(assignment_ids), delivered)]))
 
     def _given_up(self, item: Item, settlement: Settlement) -> bool:
         """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides

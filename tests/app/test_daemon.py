@@ -234,7 +234,10 @@ async def test_a_restart_with_the_clock_set_back_keeps_the_order_of_time(open_da
     assert times == sorted(times)
 
 
-async def test_a_clock_set_forward_fires_what_is_due(open_daemon, connect):
+async def test_a_clock_set_forward_fires_what_is_due_and_takes_no_lead_from_a_rep(
+    open_daemon, connect
+):
+    """As after a stand-still: that nothing was heard for an hour is not the rep's doing."""
     clock = Clock()
     daemon = await open_daemon(clock, flow={"policy": "longest_idle", "lease_seconds": 1800})
     client = connect(daemon)
@@ -246,9 +249,13 @@ async def test_a_clock_set_forward_fires_what_is_due(open_daemon, connect):
     await client.lead("two")  # anything wakes the daemon
 
     shown = await client.ask("GET", f"/v1/leads/{key}")
-    assert (shown["rep"], shown["attempt"]) == ("ben", 2)
-    ended = [item for item in shown["history"] if item["type"] == "ended"]
-    assert [item["reason"] for item in ended] == ["expired"]
+    assert (shown["rep"], shown["attempt"]) == ("ana", 1)
+    (anew,) = [item for item in shown["history"] if item["type"] == "lease_restarted"]
+    assert anew["because"].startswith("the daemon stood still for 3")
+    async with asyncio.timeout(60):
+        while daemon.engine.state.leads[key].standard != "missed":  # the lead's own clock goes on
+            await asyncio.sleep(0.01)
+    assert daemon.engine.state.leads[key].attempt == 1
 
 
 async def test_deadlines_fire_by_themselves(open_daemon, connect):

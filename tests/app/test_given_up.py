@@ -181,3 +181,39 @@ async def test_no_commit_holds_one_without_the_other(dialer, open_daemon, connec
 
     assert (1, 1) in commits
     assert all(given_up == failed for given_up, failed in commits)
+
+
+async def test_a_dialer_that_does_not_answer_is_no_reps_silence(dialer, open_daemon, connect):
+    """The lead lies with us: nobody is slowed by it, and it goes to nobody else. Once the dialer has
+    it, the rep has as long as ever."""
+    dialer.answering.clear()
+    tables = dialer.tables(max_attempts=9, timeout_seconds=30)
+    flow = {"policy": "lease", "time_scale": 20}
+    daemon = await open_daemon(**tables | {"reps": [{"id": "ana"}, {"id": "ben"}], "flow": flow})
+    client = connect(daemon)
+    await client.be("ana", "ready")
+    await client.be("ben", "ready")
+    key = await client.lead("one")
+    lead_of = daemon.engine.state.leads
+    waits = "its dialer does not have it yet: its clocks wait"
+
+    async def restarts() -> list[str]:
+        shown = await client.ask("GET", f"/v1/leads/{key}")
+        return [i["because"] for i in shown["history"] if i["type"] == "lease_restarted"]
+
+    # Five times: longer than the flow control would wait for any rep.
+    async with asyncio.timeout(60):
+        while (await restarts()).count(waits) < 5:
+            await asyncio.sleep(0.05)
+    assert lead_of[key].attempt == 1
+    assert {rep.flow.value for rep in daemon.engine.state.reps.values()} == {1.0}
+
+    dialer.answering.set()
+
+    async with asyncio.timeout(60):
+        while (await restarts())[-1] == waits:
+            await asyncio.sleep(0.05)
+    assert (await restarts())[-1] == "its dialer has it only now: its clocks begin here"
+    async with asyncio.timeout(60):
+        while lead_of[key].attempt == 1:  # now it is the rep's own silence
+            await asyncio.sleep(0.05)
