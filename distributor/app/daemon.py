@@ -136,7 +136,7 @@ class Daemon:
             on_result=self._settled,
             on_given_up=self._given_up,
         )
-        self._delays = DelayWatch(
+        self.delays = DelayWatch(
             self.outbox,
             self.clock.now_ns,
             lambda: self.settings.flow.time_scale,
@@ -183,7 +183,7 @@ class Daemon:
         self.inbox.push(Submission(self._first_events()))
         self._dispatching = self._serve(self.dispatcher.run(), "dispatcher")
         self._serve(self.outbox.run(), "outbox")
-        self._serve(self._delays.run(), "delays")
+        self._serve(self.delays.run(), "delays")
         self._serve(watch_loop_lag(self.metrics.loop_lag), "loop lag")
 
     def _first_events(self) -> list[Event]:
@@ -241,11 +241,12 @@ class Daemon:
 
     def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
         self.metrics.delivered(message.target, result, seconds)
-        self._delays.settled(message, result, seconds)
+        self.delays.settled(message, result, seconds)
 
-    def _delayed(self, assignment_ids: Sequence[str], delivered: bool) -> None:
+    def _delayed(self, assignment_ids: Sequence[str], delivered: bool, reason: str) -> None:
         if self.inbox.open:
-            self.inbox.push(Submission([DeliveryDelayed(tuple(assignment_ids), delivered)]))
+            event = DeliveryDelayed(tuple(assignment_ids), delivered, reason)
+            self.inbox.push(Submission([event]))
 
     def _given_up(self, item: Item, settlement: Settlement) -> bool:
         """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides
