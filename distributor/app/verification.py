@@ -6,13 +6,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from distributor import __version__
-from distributor.app.policies import Policies
 from distributor.app.snapshot_check import unlike
 from distributor.core.engine import Engine
 from distributor.domain.decisions import Assigned, AssignmentEnded, LeadHeld, LeadReleased
 from distributor.domain.events import Started, Ticked
 from distributor.errors import Damaged, DistributorError
 from distributor.runtime.progress import Progress
+from distributor.settings.policies import Policies
 from distributor.store.reader import StoreReader
 from distributor.store.scratch import TABLES, Scratch, first_difference
 
