@@ -250,7 +250,8 @@ class Daemon:
         if self.settings.log.level in ("debug", "info"):
             for entry in entries:
                 for line in lead_lines(entry):
-                    log.info("assigned", **line)
+                    tell = log.info if line["attempt"] == 1 else log.debug
+                    tell("assigned", **line)
 
     def mark_target(self, target: str, up: bool, reason: str) -> None:
         """A dialer stopped or began to take messages: the core learns it like everything else."""

@@ -254,6 +254,28 @@ async def test_a_clock_set_forward_fires_what_is_due(open_daemon, connect):
     assert [item["reason"] for item in ended] == ["expired"]
 
 
+async def test_a_lead_has_one_line_at_info_however_often_it_is_assigned(
+    open_daemon, connect, logged
+):
+    log, flow = {"level": "debug"}, {"policy": "longest_idle"}
+    daemon = await open_daemon(log=log, flow=flow)
+    client = connect(daemon)
+    for rep in ("ana", "ben", "cleo"):
+        await client.be(rep, "ready")
+    key = await client.lead("one")
+    for name in ("1", "2"):
+        await client.event("rejected", name, lead_key=key)
+
+    assert daemon.engine.state.leads[key].attempt == 3
+    await daemon.stop()
+    lines = [line for line in logged if line.get("lead_key") == key]
+    assert [(line["log_level"], line["attempt"]) for line in lines] == [
+        ("info", 1),
+        ("debug", 2),
+        ("debug", 3),
+    ]
+
+
 async def test_deadlines_fire_by_themselves(open_daemon, connect):
     """Nobody speaks to the daemon, and a lease of a twentieth of a second ends."""
     flow = {"policy": "longest_idle", "lease_seconds": 0.05}
