@@ -62,7 +62,8 @@ _RETURNED_BY_STATUS = ("closed", "parked")
 class StoreReader:
     """Reads one store. Plain methods for the command line; ``ask`` runs them off the loop for HTTP.
 
-    Raises ``StoreFailed`` where there is no store, or one of another schema.
+    Raises ``StoreFailed`` where there is no store, or one of another schema; ``Damaged`` where the file
+    is no sound database.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -77,7 +78,7 @@ class StoreReader:
             schema.refuse_strangers(self._connection)
             found = schema.version(self._connection)
         except (sqlite3.Error, StoreFailed) as error:
-            raise StoreFailed(f"{self.path}: {error}: check [store] path") from error
+            raise schema.unusable(self.path, error) from error
         known = len(schema.MIGRATIONS)
         if found != known:
             self._connection.close()
