@@ -31,6 +31,7 @@ from distributor.domain.journal import Batch
 from distributor.domain.messages import Settlement
 from distributor.domain.rep import Flow, Rep
 from distributor.errors import StoreFailed
+from distributor.store import journal
 from distributor.store.codec import rfc3339
 from distributor.store.explain import VERDICTS
 from distributor.store.reader import StoreReader
@@ -128,7 +129,7 @@ async def test_leads_are_filtered_and_paged_by_cursor(store, reader):
 @pytest.mark.parametrize("wanted", [{}, {"state": "closed"}, {"state": "working"}])
 async def test_leads_of_a_status_are_found_without_reading_all(store, reader, wanted):
     plans = []
-    connection = reader._connection
+    connection = reader._store.connection
     connection.set_trace_callback(plans.append)
     reader.leads(status="qualified", **wanted)
     connection.set_trace_callback(None)
@@ -391,16 +392,13 @@ async def test_the_desk_lists_its_cases_the_oldest_first(tell, reader):
     }
 
 
-async def test_counts_of_leads_messages_and_entries(tell, reader):
-    out = [b.message(1), b.message(2), b.message(3, "vici")]
-    await tell(leads=[b.waiting(1), b.assigned(2), b.closed(3)], outgoing=out)
-    assert reader.ledger() == {
-        "waiting": 1, "assigned": 1, "working": 0, "parked": 0, "exception": 0, "closed": 1
-    }  # fmt: skip
-    assert reader.last_seq() == 1
-    assert [entry.seq for entry in reader.entries()] == [1]
-    assert list(reader.entries(1)) == []
-    assert reader.identity()["tag"] == "ABCD"
+async def test_the_journal_is_read_beside_its_writer(tell, reader):
+    await tell(leads=[b.waiting(1)])
+    store = reader._store
+    assert journal.last_seq(store) == 1
+    assert [entry.seq for entry in journal.entries(store)] == [1]
+    assert list(journal.entries(store, 1)) == []
+    assert journal.identity(store)["tag"] == "ABCD"
 
 
 async def test_messages_that_are_set_aside_come_newest_first_with_their_error(tell, reader):
@@ -439,17 +437,18 @@ async def test_dead_letters_come_newest_first_with_their_payload(tell, reader):
 
 async def test_a_picture_stands_still_while_the_daemon_goes_on(tell, reader):
     await tell(leads=[b.waiting(1)])
-    with reader.picture():
-        assert reader.last_seq() == 1
+    store = reader._store
+    with store.picture():
+        assert journal.last_seq(store) == 1
         await tell(leads=[b.waiting(2)])
-        assert reader.last_seq() == 1
+        assert journal.last_seq(store) == 1
         assert len(list(reader.export("leads"))) == 1
-    assert reader.last_seq() == 2
+    assert journal.last_seq(store) == 2
 
 
 async def test_a_reader_cannot_write(reader):
     with pytest.raises(StoreFailed, match="readonly"):
-        reader._rows("DELETE FROM leads")
+        reader._store.rows("DELETE FROM leads")
 
 
 async def test_a_store_that_no_daemon_runs_on_is_readable(one_assigned, store):
@@ -492,11 +491,11 @@ async def test_every_action_without_an_id_of_its_own_is_in_the_export(store, rea
 async def test_closing_breaks_off_a_long_question_and_does_not_hold_up_the_loop(store):
     begun = threading.Event()
     reader = StoreReader(store.path)
-    reader._connection.create_function("begun", 0, begun.set)
+    reader._store.connection.create_function("begun", 0, begun.set)
     endless = (
         "WITH RECURSIVE c(x) AS (SELECT begun() UNION ALL SELECT 1 FROM c) SELECT count(*) FROM c"
     )
-    asked = asyncio.create_task(reader.ask(reader._rows, endless))
+    asked = asyncio.create_task(reader.ask(reader._store.rows, endless))
     await asyncio.to_thread(begun.wait)
 
     await asyncio.to_thread(reader.close)
