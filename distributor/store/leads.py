@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from distributor.domain.lead import STATUS_MOVES
 from distributor.store.codec import rfc3339
 from distributor.store.readonly import ReadOnly
 
@@ -17,6 +19,7 @@ COLUMNS = (
 """What ``as_json`` needs of a row; with ``body`` it shows what the vendor sent, too."""
 
 _LIMIT = 1_000
+_CLOSING: frozenset[str] = frozenset(name for name, move in STATUS_MOVES.items() if move == "close")
 
 
 def lead(store: ReadOnly, lead_key: str) -> dict[str, Any] | None:
@@ -42,7 +45,9 @@ def page(
     limit = max(1, min(limit, _LIMIT))
     wanted = {"state": state, "status": status, "pool": pool, "rep": rep}
     given = {name: value for name, value in wanted.items() if value is not None}
-    terms = ["lead_key > ?", *(f"{name} = ?" for name in given)]
+    indexed = _best_index(given)
+    # A plus keeps SQLite from the index of that filter.
+    terms = ["lead_key > ?", *(f"{'' if name == indexed else '+'}{name} = ?" for name in given)]
     if state is not None and state != "closed":
         terms.append("state <> 'closed'")  # What the indexes of open leads ask for.
     rows = store.rows(
@@ -52,6 +57,22 @@ def page(
     items = [as_json(row) for row in rows[:limit]]
     more = len(rows) > limit
     return {"items": items, "next": items[-1]["lead_key"] if more else None}
+
+
+def _best_index(given: Mapping[str, str]) -> str | None:
+    """The filter whose index leaves few leads to look at; None: all of them in the order of the keys.
+
+    No index finds closed leads by their rep or pool: every commit would pay for it, and looking at all
+    takes some 0.4 s a million.
+    """
+    is_open = given.get("state", "closed") != "closed"
+    if is_open and "rep" in given:
+        return "rep"
+    status = given.get("status")
+    # Half of the closed leads may share a status, and by an index each costs twenty times as much.
+    if status is not None and (status not in _CLOSING or len(given) == 1):
+        return "status"
+    return "state" if is_open else None
 
 
 def as_json(row: sqlite3.Row) -> dict[str, Any]:

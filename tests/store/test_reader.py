@@ -126,15 +126,30 @@ async def test_leads_are_filtered_and_paged_by_cursor(store, reader):
     assert reader.leads(limit=8)["next"] is None
 
 
-@pytest.mark.parametrize("wanted", [{}, {"state": "closed"}, {"state": "working"}])
-async def test_leads_of_a_status_are_found_without_reading_all(store, reader, wanted):
-    plans = []
+@pytest.mark.parametrize(
+    ("wanted", "found_by"),
+    [
+        ({"status": "qualified"}, "INDEX leads_by_status"),
+        ({"status": "qualified", "state": "closed"}, "INDEX leads_by_status"),
+        ({"status": "qualified", "state": "working"}, "INDEX leads_by_status"),
+        ({"status": "lost"}, "INDEX leads_by_status"),
+        ({"state": "assigned"}, "INDEX leads_by_state"),
+        ({"state": "waiting", "pool": "default", "status": "lost"}, "INDEX leads_by_state"),
+        ({"state": "working", "rep": "ana", "status": "working"}, "INDEX leads_by_rep"),
+        # So many have a status that closes that they are not worth a search each.
+        ({"status": "lost", "rep": "ana"}, "PRIMARY KEY"),
+        ({"status": "lost", "pool": "default", "state": "closed"}, "PRIMARY KEY"),
+    ],
+)
+async def test_leads_are_found_by_the_index_that_leaves_the_fewest(store, reader, wanted, found_by):
+    asked = []
     connection = reader._store.connection
-    connection.set_trace_callback(plans.append)
-    reader.leads(status="qualified", **wanted)
+    connection.set_trace_callback(asked.append)
+    reader.leads(**wanted)
     connection.set_trace_callback(None)
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {plans[-1]}").fetchall()
-    assert any("leads_by_status (status=? AND lead_key>?)" in str(tuple(row)) for row in plan)
+    (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")
+    assert plan[3].startswith(f"SEARCH leads USING {found_by} (")
+    assert "lead_key>?" in plan[3]
 
 
 async def test_the_history_tells_every_step_in_order(one_assigned, tell, reader):
