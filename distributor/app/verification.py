@@ -15,7 +15,8 @@ from distributor.errors import Damaged, DistributorError
 from distributor.observe.logs import clean
 from distributor.runtime.progress import Progress
 from distributor.settings.policies import Policies
-from distributor.store.reader import StoreReader
+from distributor.store import evidence, journal
+from distributor.store.readonly import ReadOnly
 from distributor.store.scratch import TABLES, Scratch, first_difference
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def verify(path: Path) -> str | None:
     the answer. Raises ``StoreFailed`` where there is no store of this release.
     """
     try:
-        with closing(StoreReader(path)) as reader, closing(Scratch()) as scratch, reader.picture():
-            difference = _Verification(reader, scratch).run()
+        with closing(ReadOnly(path)) as store, closing(Scratch()) as scratch, store.picture():
+            difference = _Verification(store, scratch).run()
     except Damaged as error:
         difference = str(error).removeprefix(f"{path}: ")
     return difference and clean(difference)
@@ -49,30 +50,32 @@ def verify(path: Path) -> str | None:
 class _Verification:
     """One walk through the journal."""
 
-    def __init__(self, reader: StoreReader, scratch: Scratch) -> None:
-        self._reader = reader
+    def __init__(self, store: ReadOnly, scratch: Scratch) -> None:
+        self._store = store
         self._scratch = scratch
-        identity = reader.identity()
+        identity = journal.identity(store)
         self._epoch: int = identity["epoch"]
         tag, seed = identity["tag"], identity["seed"]
         self._folded = Engine(tag=tag, seed=seed, factories={})
         self._again: Engine | None = Engine(tag=tag, seed=seed, factories=Policies())
-        self._snapshots = set(reader.snapshots())
+        self._snapshots = set(evidence.complete_snapshots(store))
         self._unwritten: list[Entry] = []
         self._at_ns = 0
 
     def run(self) -> str | None:
         """The first difference."""
-        last = self._reader.last_seq()
+        last = journal.last_seq(self._store)
         with Progress("verify", "entries", last) as progress:
-            for number, entry in enumerate(progress.count(self._reader.entries()), 1):
+            for number, entry in enumerate(progress.count(journal.entries(self._store)), 1):
                 if entry.seq != number:
                     return f"entry {number} is missing from the journal"
                 difference = self._take(entry)
                 if difference:
                     return f"entry {entry.seq}: {difference}"
                 if entry.seq in self._snapshots:
-                    difference = unlike(self._folded.state, *self._reader.snapshot(entry.seq))
+                    difference = unlike(
+                        self._folded.state, *evidence.snapshot(self._store, entry.seq)
+                    )
                     if difference:
                         return f"snapshot {entry.seq}: {difference}"
             self._write()
@@ -81,13 +84,13 @@ class _Verification:
             return f"snapshot {max(ahead)}: the journal ends before it, at entry {last}"
         if self._folded.state.epoch > self._epoch:
             return f"meta: the epoch is {self._epoch}, the journal has {self._folded.state.epoch}"
-        return self._compare_tables() or self._reader.stray_message()
+        return self._compare_tables() or evidence.stray_message(self._store)
 
     def _compare_tables(self) -> str | None:
         for table in TABLES:
             with Progress(f"verify: {table.name}", "rows") as progress:
                 made = progress.count(self._scratch.rows(table))
-                difference = first_difference(table, made, self._reader.rows(table))
+                difference = first_difference(table, made, evidence.rows(self._store, table))
             if difference:
                 return difference
         return None

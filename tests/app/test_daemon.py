@@ -31,7 +31,7 @@ from distributor.runtime.clock import Clock, entropy
 from distributor.settings import to_floor
 from distributor.settings.policies import Policies
 from distributor.store.sqlite import SQLiteStore
-from tests.app.conftest import settings
+from tests.app.conftest import settings, until
 
 HOUR_NS = 3600 * NANOSECONDS
 
@@ -283,7 +283,7 @@ async def test_a_lead_has_one_line_at_info_however_often_it_is_assigned(
     ]
 
 
-async def test_deadlines_fire_by_themselves(open_daemon, connect):
+async def test_deadlines_fire_by_themselves(open_daemon, connect, committed):
     """Nobody speaks to the daemon, and a lease of a twentieth of a second ends."""
     flow = {"policy": "longest_idle", "lease_seconds": 0.05}
     daemon = await open_daemon(reps=[{"id": "ana"}], flow=flow)
@@ -292,9 +292,10 @@ async def test_deadlines_fire_by_themselves(open_daemon, connect):
 
     key = await client.lead("one")
 
-    async with asyncio.timeout(60):
-        while daemon.engine.state.leads[key].state == "assigned":
-            await asyncio.sleep(0.01)
+    async def taken_back() -> bool:
+        return daemon.engine.state.leads[key].state != "assigned"
+
+    await until(committed, taken_back)
     assert daemon.engine.state.leads[key].state == "exception"
 
 
@@ -596,7 +597,7 @@ async def test_a_full_pool_asks_vendors_to_come_back(open_daemon, connect):
     assert (await client.ask("POST", "/v1/leads/acme", items[2]))["outcome"] == "accepted"
 
 
-async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect):
+async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect, committed):
     """Ten minutes of lease at 6000 times the speed are a tenth of a second."""
     flow = {"policy": "longest_idle", "lease_seconds": 600, "time_scale": 6000}
     daemon = await open_daemon(reps=[{"id": "ana"}], flow=flow)
@@ -605,11 +606,11 @@ async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect):
 
     key = await client.lead("one")
 
-    async with asyncio.timeout(60):
-        while daemon.engine.state.leads[key].state == "assigned":
-            await asyncio.sleep(0.01)
-    shown = await client.ask("GET", f"/v1/leads/{key}")
-    (ended,) = [item for item in shown["history"] if item["type"] == "ended"]
+    async def ends() -> list[Any]:
+        shown = await client.ask("GET", f"/v1/leads/{key}")
+        return [item for item in shown["history"] if item["type"] == "ended"]
+
+    (ended,) = await until(committed, ends)
     assert ended["reason"] in ("expired", "recalled")
     seconds = float(ended["because"].split()[-2])  # of the floor's own time
     assert 600 <= seconds < 600 + 6000 * 5

@@ -208,10 +208,10 @@ async def test_a_delayed_message_leaves_by_itself_when_its_time_comes(
     sender = MqttSender(lanes, link, lambda: round(loop.time() * 1e9), refused_first_seconds=0.02)
     fill(message(1))
     async with running(sender):
+        link.asked.clear()
         link.answer(0x87)
-        async with asyncio.timeout(60):
-            while len(link.sent) < 2:
-                await asyncio.sleep(0.005)
+        await asyncio.wait_for(link.asked.wait(), 60)
+    assert len(link.sent) == 2
 
 
 async def test_after_a_lost_connection_everything_unanswered_leaves_again_in_order(
