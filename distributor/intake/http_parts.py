@@ -8,13 +8,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import Struct, ValidationError
 
 from distributor.domain.events import Event
 from distributor.intake.content_coding import decoded
 from distributor.intake.directory import Directory
-from distributor.intake.frame import MAX_DEPTH, Unreadable, describe, inspect, not_json
+from distributor.intake.frame import Unreadable, inspect, readable
 from distributor.intake.problems import Problem, try_later
+from distributor.intake.wording import explain, remedies_of
 from distributor.runtime.inbox import Answers, Inbox, Submission
 
 View = Mapping[str, Any]
@@ -24,7 +25,7 @@ _FULL_SECONDS = 1
 _CLOSED_SECONDS = 5
 _STATUS_OF = {"items": 413}
 _encode = msgspec.json.Encoder().encode
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=Struct)
 
 
 class Reader(Protocol):
@@ -136,15 +137,10 @@ async def read_object(request: web.Request, kind: type[_T]) -> _T:
     Raises ``Problem`` 400 with the field and what is wrong with it.
     """
     body = await read_json(request) or b"{}"
-    unfit = inspect(body)
-    if unfit is not None:
-        raise unreadable(unfit)
+    whole = inspect(body) or readable(body)
+    if isinstance(whole, Unreadable):
+        raise unreadable(whole)
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(whole, type=kind)
     except ValidationError as error:
-        field, what = describe(error)
-        raise Problem(400, f"{field or 'body'}: {what}; see the contract") from None
-    except RecursionError:
-        raise Problem(400, f"payload: nested deeper than {MAX_DEPTH}; send it flatter") from None
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise unreadable(not_json(body, str(error))) from None
+        raise Problem(400, explain(error, remedies_of(kind), "body")) from None

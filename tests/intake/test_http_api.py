@@ -39,6 +39,7 @@ from distributor.runtime.inbox import Inbox
 NOW = 1_795_251_660_000_000_000
 GOOD = {"id": "L-1", "phone": "+13125550142"}
 EVENT = {"event_id": "e1", "type": "contacted", "lead_key": "K1"}
+JSON_TYPE = {"Content-Type": "application/json"}
 LEAD: dict[str, Any] = {"lead_key": "K1", "vendor": "acme", "state": "assigned", "rep": "ana"}
 
 
@@ -607,6 +608,38 @@ async def test_a_rep_action_that_means_nothing_is_400(
 ) -> None:
     await world.ask("POST", f"/v1/reps/ana/{action}", 400, json=body)
     assert world.runtime.events == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        ("/v1/reps/ana/override", b'{"flow": 2}', "flow: out of range; send a number from 0 to 1"),
+        ("/v1/reps/ana/pause", b"[]", "body: got an array; send a JSON object"),
+        (
+            "/v1/leads/K1/assign",
+            b'{"rep": "ana", "force": 1}',
+            "force: got an integer; send true or false",
+        ),
+        (
+            "/v1/leads/K1/close",
+            b'{"status": "working"}',
+            'status: "working" is none of them; send one of converted, dnc, invalid, lost, unqualified',
+        ),
+    ],
+)
+async def test_an_action_that_means_nothing_is_told_what_may_be_sent(
+    world: World, path: str, body: bytes, detail: str
+) -> None:
+    said, _ = await world.ask("POST", path, 400, data=body, headers=JSON_TYPE)
+    assert said["detail"] == detail
+
+
+async def test_half_a_character_in_a_reason_is_no_reason_to_refuse(world: World) -> None:
+    body = b'{"reason": "lunch \\ud83d"}'
+    await world.ask("POST", "/v1/reps/ana/pause", 200, data=body, headers=JSON_TYPE)
+    (event,) = world.runtime.events
+    assert isinstance(event, SupervisorActed)
+    assert event.reason == "lunch \ufffd"
 
 
 async def test_a_supervisor_moves_a_lead(world: World) -> None:
