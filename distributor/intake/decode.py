@@ -29,7 +29,7 @@ from distributor.intake.frame import (
 )
 from distributor.intake.messages import Scalar, WireLead, moment_ns
 from distributor.intake.phones import UNKNOWN_RANGE, is_region, read_phone
-from distributor.intake.wording import describe, explain, remedies_of, shown
+from distributor.intake.wording import describe, explain, named, remedies_of, shown
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 OLDEST_SUBMISSION_NS: Final = 7 * _DAY_NS
@@ -208,7 +208,7 @@ def _clean(
     submitted_ns = 0 if wire.submitted_at is None else _submitted(wire.submitted_at, now_ns, notes)
     owner = wire.owner or ""
     if owner and not _is_owner(owner, defaults.reps):
-        notes.append(f"owner: {owner[:64]} is nobody here")
+        notes.append(f"owner: {named(owner)} is nobody here")
         owner = ""
     return LeadReceived(
         vendor,

@@ -21,7 +21,7 @@ from distributor.intake.frame import (
     too_many,
 )
 from distributor.intake.messages import WireEvent, WirePresence, moment_ns
-from distributor.intake.wording import NAME_REMEDY, explain, remedies_of, shown
+from distributor.intake.wording import NAME_FORM, explain, named, remedies_of
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _YEAR_2000_NS: Final = 946_684_800 * NANOSECONDS
@@ -94,8 +94,8 @@ def decode_presence(
         except ValidationError as error:
             return Invalid(explain(error, _PRESENCE_REMEDIES), payload)
     if wire.rep is not None and wire.rep != rep:
-        whom = wire.rep if is_name(wire.rep) else shown(wire.rep)
-        return Invalid(f"rep: {rep} speaks for {whom}; send only your own presence", payload)
+        reason = f"rep: {rep} speaks for {named(wire.rep)}; send only your own presence"
+        return Invalid(reason, payload)
     at_ns = _event_ns("at", wire.at, now_ns)
     if isinstance(at_ns, str):
         return Invalid(at_ns, payload)
@@ -175,9 +175,9 @@ def _is_call_record(wire: WireEvent) -> bool:
 def _event_problem(wire: WireEvent, speaker: str) -> str | None:
     """What an event lacks or contradicts, in one line."""
     if not is_name(wire.event_id):
-        return f"event_id: not usable; {NAME_REMEDY}"
+        return f"event_id: not usable; send {NAME_FORM}"
     if wire.rep is not None and not is_name(wire.rep):
-        return f"rep: not usable; {NAME_REMEDY}"
+        return f"rep: not usable; send {NAME_FORM}"
     if speaker and wire.rep is not None and wire.rep != speaker:
         return f"rep: {speaker} speaks for {wire.rep}; send only your own events"
     if wire.type == "agent_state":

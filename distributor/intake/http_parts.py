@@ -15,7 +15,7 @@ from distributor.intake.content_coding import decoded
 from distributor.intake.directory import Directory
 from distributor.intake.frame import Unreadable, inspect, readable
 from distributor.intake.problems import Problem, try_later
-from distributor.intake.wording import explain, remedies_of
+from distributor.intake.wording import explain, named, remedies_of
 from distributor.runtime.inbox import Answers, Inbox, Submission
 
 View = Mapping[str, Any]
@@ -52,6 +52,9 @@ class Reader(Protocol):
     async def why(self, lead_key: str, rep: str | None) -> View | None:
         """The decision record: who got the lead and why; with ``rep``, why that one did not."""
 
+    async def knows_rep(self, rep: str) -> bool:
+        """Whether ``rep`` is or once was on the floor."""
+
     async def exceptions(self) -> Sequence[View]:
         """The open cases of the exception desk."""
 
@@ -78,6 +81,12 @@ class Parts(Struct, frozen=True):
 def answer(value: Any) -> web.Response:
     """200 with ``value`` as JSON."""
     return web.Response(body=_encode(value), content_type="application/json")
+
+
+def not_known(field: str, name: str) -> Problem:
+    """404 for a ``rep`` or a ``lead_key`` that is nobody's, with where those that are can be seen."""
+    where = "GET /v1/reps" if field == "rep" else "GET /v1/leads"
+    return Problem(404, f"{field}: {named(name)} is not known; see {where}")
 
 
 async def commit(inbox: Inbox, events: Sequence[Event]) -> Answers:

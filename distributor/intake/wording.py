@@ -14,10 +14,10 @@ from typing import Final
 
 from msgspec import Struct, ValidationError, inspect
 
-from distributor.domain.ids import NAME_PATTERN
+from distributor.domain.ids import NAME_PATTERN, is_name
 
-NAME_REMEDY: Final = "send 1 to 64 characters from A-Z a-z 0-9 . _ : -"
-TIME_REMEDY: Final = "send RFC 3339 with an offset, such as 2026-11-21T09:00:59Z"
+NAME_FORM: Final = "1 to 64 characters from A-Z a-z 0-9 . _ : -"
+_TIME_FORM: Final = "RFC 3339 with an offset, such as 2026-11-21T09:00:59Z"
 _OBJECT_REMEDY: Final = "send a JSON object"
 
 _LONGEST: Final = 64
@@ -37,6 +37,11 @@ _SAID: Final = {
     "Expected `datetime` with a timezone component": "a time without an offset",
     "Number out of range": "out of range",
 }
+
+
+def named(text: str) -> str:
+    """What somebody calls themselves: one of our names as it is, any other text as ``shown``."""
+    return text if is_name(text) else shown(text)
 
 
 def shown(text: str) -> str:
@@ -102,7 +107,7 @@ def _wanted(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.BoolType):
         return "true or false"
     if isinstance(kind, inspect.DateTimeType):
-        return TIME_REMEDY.removeprefix("send ")
+        return _TIME_FORM
     return "an object"
 
 
@@ -117,7 +122,7 @@ def _any_of(kinds: Sequence[inspect.Type]) -> str:
 
 def _text(kind: inspect.StrType) -> str:
     if kind.pattern == NAME_PATTERN:
-        return NAME_REMEDY.removeprefix("send ")
+        return NAME_FORM
     if kind.max_length is not None:
         return f"{kind.min_length or 0} to {kind.max_length} characters"
     return "text"

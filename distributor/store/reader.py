@@ -222,6 +222,10 @@ class StoreReader:
             answer["candidates"] = named[:1] or [self._verdict_then(rep, seq)]
         return answer
 
+    def knows_rep(self, rep: str) -> bool:
+        """Whether ``rep`` is or once was on the floor."""
+        return bool(self._rows("SELECT 1 FROM reps WHERE rep = ?", (rep,)))
+
     def why_idle(self, rep: str, now_ns: int = 0) -> Json | None:
         """Why a rep is receiving nothing, or less: ``{rep, flow, reasons: [{code, because}]}``.
 

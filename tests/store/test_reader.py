@@ -330,6 +330,13 @@ async def test_why_idle_of_an_unknown_rep_is_none(reader):
     assert reader.why_idle("nobody") is None
 
 
+async def test_a_rep_who_left_the_floor_is_still_known(tell, reader):
+    await tell(reps=[Rep("ana", "north"), Rep("gone", "north", listed=False)])
+    assert reader.knows_rep("ana")
+    assert reader.knows_rep("gone")
+    assert not reader.knows_rep("zed")
+
+
 async def test_exports_hold_every_row_once(store, tell, reader):
     await store.append(b.leads_in(1, 1_500), expect=0, epoch=1)
     await tell(b.assign(1), leads=[b.assigned(1)])
