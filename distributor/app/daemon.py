@@ -436,7 +436,8 @@ def _told(event: str) -> Iterator[None]:
 def _directory(settings: Settings) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
     forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
-    return Directory((rep.id for rep in settings.reps), vendors, forms)
+    reps, pools = (rep.id for rep in settings.reps), (pool.id for pool in settings.pools)
+    return Directory(reps, vendors, forms, pools)
 
 
 def _routes(settings: Settings) -> Routes:

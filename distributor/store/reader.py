@@ -62,6 +62,10 @@ class StoreReader:
         """Why a rep is receiving nothing, or less. None: unknown rep."""
         return why_idle(self._store, rep, now_ns)
 
+    def knows_rep(self, rep: str) -> bool:
+        """Whether ``rep`` is or once was on the floor."""
+        return bool(self._store.rows("SELECT 1 FROM reps WHERE rep = ?", (rep,)))
+
     def exceptions(self) -> list[Json]:
         """The cases on the exception desk, the longest open first."""
         return attention.exceptions(self._store)

@@ -150,6 +150,13 @@ async def test_a_stale_event_shows_in_the_history_and_a_counted_one_does_not(sto
     assert [item["type"] for item in reader.history(b.key(1))] == ["stale"]
 
 
+async def test_a_rep_who_left_the_floor_is_still_known(tell, reader):
+    await tell(reps=[Rep("ana", "north"), Rep("gone", "north", listed=False)])
+    assert reader.knows_rep("ana")
+    assert reader.knows_rep("gone")
+    assert not reader.knows_rep("zed")
+
+
 async def test_exports_hold_every_row_once(store, tell, reader):
     await store.append(b.leads_in(1, 1_500), expect=0, epoch=1)
     await tell(b.assign(1), leads=[b.assigned(1)])
