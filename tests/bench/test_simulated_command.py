@@ -198,6 +198,20 @@ def test_all_goals_are_measured_and_printed(monkeypatch, tmp_path, capsys) -> No
     assert {goal["verdict"] for goal in found} >= {"reached", "NOT REACHED", "not measured"}
     assert f"of {len(found)} reached" in printed
     assert "take more seeds for the 150" in printed
+    assert f"reaction: seeds 1 to {goals.MOST_RUNS}, " in printed
+
+
+def test_the_reaction_is_run_on_as_many_seeds_as_have_enough_lag_episodes() -> None:
+    from msgspec.structs import replace
+
+    some = replace(parse({}), reps=30, hours=0.1, lag_share=0.2)
+    seeds = goals.enough("reaction", some, (101, 102))
+    assert seeds == tuple(range(101, 101 + len(seeds)))
+    seen = [run(some, BOUND, seed).figures.lag_episodes for seed in seeds]
+    assert sum(seen) >= goals.EPISODES > sum(seen[:-1])
+    assert goals.enough("s1-90", some, (101, 102)) == (101, 102)
+    assert goals.enough("reaction", replace(some, reps=900), (7,)) == (7,)
+    assert len(goals.enough("reaction", replace(some, lag_share=0.0), (7,))) == goals.MOST_RUNS
 
 
 # -- other worlds --
@@ -247,7 +261,7 @@ def test_a_world_falls_when_its_share_is_three_points_lower(share, falls, capsys
     shares = {"other-lrm": share, "s1-90": 0.93}
     runs = {(place, "lease", 1): worth(dv) for place, dv in shares.items()}
     runs |= {(place, BOUND, 1): worth(1.0) for place in shares}
-    results = Results(dict.fromkeys(shares, small()), [1], runs)
+    results = Results(dict.fromkeys(shares, small()), {place: [1] for place in shares}, runs)
     (found,) = other_worlds.show(results, "lease")
     assert found["falls"] is falls
     assert ("other-lrm" in capsys.readouterr().out.splitlines()[-1]) is falls
