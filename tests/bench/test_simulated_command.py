@@ -20,7 +20,7 @@ from bench.simulate.runs import Ran, run
 from bench.simulate.scenario import NoRecording, Scenario, names, parse
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.errors import BadConfig
-from policies.lease import choice, one_pass, revocation, settings
+from policies.lease import choice, revocation, roster, settings
 from policies.lease.settings import FIRM
 
 CONTRACT = (
@@ -289,11 +289,11 @@ def test_a_constant_is_changed_wherever_it_is_used_and_put_back() -> None:
     before = settings.PRICE_FRESH, settings.RESERVE
     with tuning.tuned({"PRICE_FRESH": 0.05, "RESERVE": 0.2, "STEAL_LIMIT": 6}):
         assert (settings.PRICE_FRESH, revocation.PRICE_FRESH) == (0.05, 0.05)
-        assert one_pass.RESERVE == 0.2
+        assert roster.RESERVE == 0.2
         assert revocation.STEAL_LIMIT == 6
         assert isinstance(revocation.STEAL_LIMIT, int)
     assert before == (settings.PRICE_FRESH, settings.RESERVE)
-    assert before == (revocation.PRICE_FRESH, one_pass.RESERVE)
+    assert before == (revocation.PRICE_FRESH, roster.RESERVE)
 
 
 def test_a_field_of_the_firm_form_is_changed() -> None:
@@ -307,7 +307,7 @@ def test_a_field_of_the_firm_form_is_changed() -> None:
 def test_an_unknown_constant_changes_nothing() -> None:
     with pytest.raises(BadConfig, match="--set RESERVES: no such constant; known: "):
         tuning.tune({"RESERVE": 0.5, "RESERVES": 0.5})
-    assert one_pass.RESERVE == settings.RESERVE == 0.12
+    assert roster.RESERVE == settings.RESERVE == 0.12
 
 
 def test_no_other_constant_is_made_from_one_that_can_be_set() -> None:
