@@ -18,7 +18,16 @@ from distributor.delivery.messages import Assignment
 from distributor.intake.decode import decode_leads
 from distributor.observe.table import PREFIX, TABLE
 from distributor.settings import load
-from policies.lease.settings import FIRM, RESERVE, RESERVE_MOST, RESERVE_REPS, SOFT, STEAL_AGE, STEAL_LIMIT, Settings
+from policies.lease.settings import (
+    FIRM,
+    RESERVE,
+    RESERVE_MOST,
+    RESERVE_REPS,
+    SOFT,
+    STEAL_AGE,
+    STEAL_LIMIT,
+    Settings,
+)
 from tests.docs.console import same
 from tests.docs.pages import ALL_TEXT, DOCS, PAGES, ROOT, Block, blocks, every, name_of
 from tests.docs.test_contract import OPEN, fits
