@@ -8,7 +8,6 @@ from policies.lease.choice import Ranked
 from policies.lease.memory import RepMemory, Slot
 from policies.lease.revocation import Steal
 from policies.lease.roster import Offer, Roster, Seat, flow_step
-from policies.lease.settings import RESERVE
 
 
 def name(rep: Rep) -> str:
@@ -84,7 +83,7 @@ def curious(roster: Roster, seat: Seat, age: float, now_ns: int) -> str:
 
 def kept(roster: Roster, age: float, likely_free: float) -> str:
     """Why an old lead waits."""
-    idle, kept_back = likely_free, RESERVE * roster.at_work
+    idle, kept_back = likely_free, roster.reserve(age)
     return (
         f"{span(age)} old: {idle:.1f} reps likely free, {kept_back:.1f} are kept for fresh leads."
     )

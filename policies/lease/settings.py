@@ -50,7 +50,13 @@ CALM_BACKLOG: Final = 30.0
 """The floor is calm while those at work take all waiting leads in their first minute within so many
 seconds. Then the oldest of them goes first: none needs to be given up for another."""
 RESERVE: Final = 0.12
-"""A stale lead waits unless this share of the logged-in reps is likely free for fresh ones."""
+RESERVE_REPS: Final = 3.0
+RESERVE_MOST: Final = 0.5
+"""A stale lead waits unless this share of those at work, and so many more, are likely free for fresh ones;
+or RESERVE_MOST of them, where that is less. On a small floor chance weighs more: one free rep of three is
+soon none."""
+OLD_AGE: Final = 1800.0
+"""From this age on a lead waits for the share alone."""
 FAIRNESS: Final = 2.0
 SKILL_POWER: Final = 0.3
 SLOW_OUTCOME: Final = 45.0

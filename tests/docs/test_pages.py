@@ -20,7 +20,16 @@ from distributor.domain.dialers import WebhookCall
 from distributor.intake.decode import decode_leads
 from distributor.observe.table import PREFIX, TABLE
 from distributor.settings import load
-from policies.lease.settings import FIRM, RESERVE, SOFT, STEAL_AGE, STEAL_LIMIT, Settings
+from policies.lease.settings import (
+    FIRM,
+    RESERVE,
+    RESERVE_MOST,
+    RESERVE_REPS,
+    SOFT,
+    STEAL_AGE,
+    STEAL_LIMIT,
+    Settings,
+)
 from tests.docs.console import same
 from tests.docs.pages import ALL_TEXT, DOCS, PAGES, ROOT, Block, blocks, every, name_of
 from tests.docs.test_contract import OPEN, fits
@@ -203,6 +212,8 @@ def test_the_numbers_of_the_flow_control_are_those_of_the_policy() -> None:
     for row in rows:
         assert f"| {' | '.join(row)} |" in text, row
     assert f"more than {RESERVE * 100:.0f} %" in text
+    assert f"min({RESERVE_REPS:g} + {RESERVE:g} n, n / 2)" in text
+    assert RESERVE_MOST == 0.5
     assert f"below {FIRM.fresh_from * 100:.0f} %" in text
     assert f"after {STEAL_AGE:g} seconds of silence" in text
     assert STEAL_LIMIT == 2 and "moves at most twice" in text
