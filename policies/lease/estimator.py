@@ -40,11 +40,6 @@ _LONGEST_DRIFT: Final = 172800.0
 _OFFSET_STEP: Final = 0.12
 _OFFSET_LIMIT: Final = 2.5
 _SIDE_SPAN: Final = 60.0
-_SLOPPY_FROM: Final = 0.1
-_LATE_SECONDS: Final = 50.0
-"""Whose dispositions are lost this often sends the others late, most of them within so many seconds."""
-_LEAST_WORK: Final = 0.3
-"""At least this share of the time until a late disposition was work."""
 HANDLING_GUESSES: Final = 3.0
 """As how many observed handling times the first guess counts."""
 _LOSSES_KEPT: Final = 5
@@ -112,9 +107,8 @@ class Estimator:
         done = _phi(math.log(e) - m.handling, _SPREAD)
         lost = m.missed / m.total
         late = 0.0
-        if lost > _SLOPPY_FROM and e > 20.0:
-            before = math.log(max(5.0, e - _LATE_SECONDS))
-            late = 0.8 * (done - _phi(before - m.handling, _SPREAD))
+        if lost > 0.1 and e > 20.0:
+            late = 0.8 * (done - _phi(math.log(max(5.0, e - 50.0)) - m.handling, _SPREAD))
         if not m.failed_ns:
             x = done * lost + late * (1.0 - lost)
             return x / (x + 1.0 - done) if x > 0.0 else 0.0
@@ -170,15 +164,8 @@ class Estimator:
         return math.exp(m.lag + self.fleet.offset)
 
     def mean_handling(self, m: RepMemory) -> float:
-        """Seconds that the rep needs for a lead on average, until the disposition comes."""
+        """Seconds that the rep needs for a lead on average."""
         return math.exp(m.handling + _MEAN_SHIFT)
-
-    def mean_work(self, m: RepMemory) -> float:
-        """The part of it that is work: who loses dispositions sends the others late."""
-        until_heard = self.mean_handling(m)
-        if m.missed <= _SLOPPY_FROM * m.total:
-            return until_heard
-        return max(_LEAST_WORK * until_heard, until_heard - _LATE_SECONDS)
 
     def handled(self, m: RepMemory) -> tuple[float, float]:
         """What a rep's handling times tell of the floor's: how many they are, and the sum of their
@@ -192,7 +179,7 @@ class Estimator:
 
     def share(self, m: RepMemory) -> float:
         """Work that the rep got so far, in leads of usual length."""
-        return m.served * self.mean_work(m) / 240.0
+        return m.served * self.mean_handling(m) / 240.0
 
     def skill(self, m: RepMemory, level: float) -> float:
         """Conversions against what the others would have had of the same leads (``level``: how many
@@ -329,5 +316,5 @@ class Estimator:
         if not left or (now_ns - left) * self.rate < NEXT_SHIFT:
             return False
         m.seasoned = m.seasoned or m.lag_weight > 0.0
-        m.served = level * 240.0 / self.mean_work(m)
+        m.served = level * 240.0 / self.mean_handling(m)
         return True

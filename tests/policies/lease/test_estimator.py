@@ -268,25 +268,6 @@ def test_a_logged_return_clears_the_beliefs_and_a_new_shift_starts_level() -> No
     assert m.seasoned
 
 
-@pytest.mark.parametrize(
-    ("mean", "lost", "share"),
-    [
-        (240, 0.0, 10.0),
-        (240, 0.1, 10.0),
-        (240, 0.3, 10 * 190 / 240),
-        (48, 0.3, 10 * 0.3 * 48 / 240),
-    ],
-)
-def test_a_late_disposition_is_no_longer_work(mean: float, lost: float, share: float) -> None:
-    """Else who tells the end late would have his share with less work than the others."""
-    s = math.log(mean) - 0.3466
-    m = RepMemory(handling=s, missed=lost * 20, total=20.0, served=10.0)
-    assert make().share(m) == near(share)
-    m.left_ns = T0
-    make().returned(m, 5.0, T0 + 7200 * S)
-    assert make().share(m) == near(5.0)
-
-
 @given(st.builds(RepMemory, lag=st.floats(), served=st.floats(allow_nan=False)))
 def test_memory_survives_encoding_to_the_last_bit(m: RepMemory) -> None:
     assert encode(decode_rep(encode(m))) == encode(m)
