@@ -88,7 +88,8 @@ _INTAKE = (
         "vendor channel result",
         "leads",
         "Leads by the answer that their vendor got: accepted, duplicate, rejected or error. "
-        "Test leads are among them.",
+        "Test leads are among them. A vendor that is not configured is `(other)` until a lead of it is "
+        "accepted, and beyond 1,000 vendors.",
     ),
     _counter(
         "test_leads_received_total", "vendor", "leads", "Accepted leads that were marked as a test."
