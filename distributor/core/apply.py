@@ -264,7 +264,7 @@ class Apply:
                 lead,
                 assigned_ns=decision.at_ns,
                 deadline_ns=decision.lease_expires_ns,
-                blameless=True,
+                blameless=decision.blameless,
             )
         )
 

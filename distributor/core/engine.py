@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from distributor.core.context import Core
+from distributor.core.deliveries import Deliveries
 from distributor.core.leases import Leases
 from distributor.core.matching import Matching
 from distributor.core.pipeline import Pipeline
 from distributor.core.presence import Presence
 from distributor.core.reception import Reception
-from distributor.core.state import MQTT_TARGET, State
+from distributor.core.state import State
 from distributor.core.supervision import Supervision
 from distributor.core.ticking import Ticking
 from distributor.domain import events as e
-from distributor.domain.decisions import EpochBegan, EventRecorded, FloorApplied, TargetMarked
+from distributor.domain.decisions import EpochBegan, FloorApplied
 from distributor.domain.faults import InvariantBroken
-from distributor.domain.ids import lead_key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +47,7 @@ class Engine:
         self._matching = Matching(self._core, self._leases)
         self._pipeline = Pipeline(self._core, self._leases)
         self._presence = Presence(self._core, self._leases)
+        self._deliveries = Deliveries(self._core, self._leases)
         reception = Reception(self._core, self._leases)
         supervision = Supervision(self._core, self._leases, self._matching)
         self._ticking = Ticking(
@@ -59,8 +60,10 @@ class Engine:
             e.LeadEvent: self._pipeline.handle,
             e.PresenceReported: self._presence.handle,
             e.SupervisorActed: supervision.handle,
-            e.DeliveryFailed: self._delivery_failed,
-            e.TargetChanged: self._target_changed,
+            e.DeliveryFailed: self._deliveries.failed,
+            e.DeliveryDelayed: self._deliveries.delayed,
+            e.TargetChanged: self._deliveries.target_changed,
+            e.StoodStill: self._deliveries.stood_still,
             e.FloorChanged: self._floor_changed,
             e.Started: self._started,
             e.Ticked: self._ticking.handle,
@@ -85,7 +88,8 @@ class Engine:
         if core.stirred:
             self._matching.run()
         if self.state.ledger.difference:
-            message = f"the ledger is off by {self.state.ledger.difference} after {event!r}"
+            what = type(event).__name__  # not what is in it: that may be a lead
+            message = f"the ledger is off by {self.state.ledger.difference} after {what}"
             raise InvariantBroken(message)
         return core.out
 
@@ -153,6 +157,7 @@ class Engine:
 
     def _started(self, event: e.Started) -> None:
         self._core.emit(EpochBegan(event.epoch, event.version, event.salt))
+        self._deliveries.hear_anew("the daemon started anew")
 
     def _floor_changed(self, event: e.FloorChanged) -> None:
         core = self._core
@@ -181,55 +186,3 @@ class Engine:
         else:
             for key in pool.restricted():
                 self._leases.hold_if_exhausted(self.state.leads[key])
-
-    def _delivery_failed(self, event: e.DeliveryFailed) -> None:
-        """Nobody could have called: the rep is not to blame, and the lead goes on. Where somebody
-        called all the same, it stays."""
-        lead = self.state.leads.get(lead_key_of(event.assignment_id))
-        fits = lead is not None and lead.assignment_id == event.assignment_id and _lies(lead, event)
-        self._core.emit(
-            EventRecorded(
-                event_id="",
-                source="delivery",
-                type="delivery_failed",
-                lead_key=lead_key_of(event.assignment_id),
-                assignment_id=event.assignment_id,
-                rep=lead.rep if lead is not None else "",
-                at_ns=self._core.now_ns,
-                outcome="accepted" if fits else "stale",
-                reason=event.reason,
-            )
-        )
-        if lead is None or not fits:
-            return
-        self._leases.end(lead, "delivery_failed", event.reason, untaken=not event.doubtful)
-        lead = self.state.leads[lead.key]
-        if event.hold and lead.state == "waiting":
-            self._leases.hold(lead, "delivery_failed", event.reason)
-
-    def _target_changed(self, event: e.TargetChanged) -> None:
-        core = self._core
-        was_down = event.target in self.state.targets_down
-        core.emit(TargetMarked(event.target, event.up, event.reason))
-        for pool_id, pool in self.state.pools.items():
-            if (pool.plan.dialer or MQTT_TARGET) == event.target:
-                core.stir(pool_id)
-        if event.up and was_down:
-            self._restart_leases(event.target)
-
-    def _restart_leases(self, target: str) -> None:
-        for rep in self.state.reps.values():
-            for key, uncontacted in list(rep.open.items()):
-                lead = self.state.leads[key]
-                waits = uncontacted and lead.state == "assigned" and not lead.attempted_ns
-                if waits and (lead.dialer or MQTT_TARGET) == target and not lead.claimed_ns:
-                    self._leases.restart(
-                        lead, "the link to its dialer was down: its clocks begin anew"
-                    )
-
-
-def _lies(lead: Lead, event: e.DeliveryFailed) -> bool:
-    """Whether nothing shows that somebody has the lead although handing it over failed."""
-    heard = lead.attempted_ns or lead.call_ns or lead.claimed_ns
-    heard = heard or (event.doubtful and lead.accepted)
-    return lead.state == "assigned" and not heard

@@ -147,12 +147,12 @@ class Leases:
             if lead.state == "assigned" and lead.assignment_id and untouched:
                 self.end(lead, cause, because)
 
-    def restart(self, lead: Lead, because: str) -> None:
-        """Begin a lease's clocks anew."""
+    def restart(self, lead: Lead, because: str, *, blameless: bool = True) -> None:
+        """Begin a lease's clocks anew. ``blameless``: nor will its end speak against the rep."""
         core = self._core
         flow = core.state.floor.flow
         expires = core.now_ns + flow.span_ns(flow.lease_seconds)
-        core.emit(LeaseRestarted(lead.key, lead.rep, core.now_ns, expires, because))
+        core.emit(LeaseRestarted(lead.key, lead.rep, core.now_ns, expires, because, blameless))
         policy = core.policy_of(lead)
         if policy is not None:
             rep = core.state.reps[lead.rep]

@@ -95,6 +95,16 @@ class Lanes:
             return item.message.at_ns
         return None
 
+    def unsettled(self, kind: OutgoingKind, decided_by_ns: int) -> list[str]:
+        """The ``message_id`` of messages of a kind that were decided by then, oldest first."""
+        found = []
+        for item in self._items.values():
+            if item.message.at_ns > decided_by_ns:
+                break  # they stand in the order of their numbers, and so of their times
+            if item.message.kind == kind:
+                found.append(item.message.message_id)
+        return found
+
     def put(self, item: Item) -> None:
         """Queue a message; its number is greater than those put before."""
         message = item.message

@@ -18,8 +18,8 @@ from distributor.domain.messages import Outgoing, Result, Settlement
 Pending = Callable[[str, int, int], Awaitable[list[tuple[Outgoing, int, int]]]]
 """``Journal.pending``: (target, after_id, limit) -> (message, attempts, next_ns)."""
 
-OnResult = Callable[[str, Result, float], None]
-"""Told of every settlement: target, result, seconds since the decision."""
+OnResult = Callable[[Outgoing, Result, float], None]
+"""Told of every settlement: message, result, seconds since the decision."""
 
 OnGivenUp = Callable[[Item, Settlement], bool]
 """Told of every message that its sender gives up, ``dead`` or ``in_doubt``. True: who was told writes the
@@ -207,4 +207,4 @@ class Outbox:
     def _count(self, message: Outgoing, settlement: Settlement) -> None:
         if self._on_result is not None:
             seconds = max(0.0, to_seconds(self._now_ns() - message.at_ns))
-            self._on_result(message.target, settlement.result, seconds)
+            self._on_result(message, settlement.result, seconds)

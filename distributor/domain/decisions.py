@@ -286,13 +286,15 @@ class LeadRerouted(Struct, frozen=True, array_like=True, tag=True, tag_field="de
 class LeaseRestarted(
     Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
 ):
-    """The clocks of a lease begin anew, because the rep could not have had the lead before."""
+    """The clocks of a lease begin anew, because the rep could not have had the lead before, or could not
+    be heard. ``blameless``: its end will say nothing of the rep either."""
 
     lead_key: str
     rep: str
     at_ns: int
     lease_expires_ns: int
     because: str
+    blameless: bool = True
 
 
 class LeadDeferred(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):

@@ -138,6 +138,15 @@ class DeliveryFailed(Struct, frozen=True, array_like=True, tag=True, tag_field="
     doubtful: bool = False
 
 
+class DeliveryDelayed(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+    """Assignments that did not reach their dialers at once. ``delivered``: they have by now; False: they
+    still have not, for ``reason`` where it is known. Until then their reps could not call."""
+
+    assignment_ids: tuple[str, ...]
+    delivered: bool
+    reason: str = ""
+
+
 class TargetChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
     """A delivery target (a dialer) stopped or began to take messages again."""
 
@@ -161,6 +170,13 @@ class Started(Struct, frozen=True, array_like=True, tag=True, tag_field="event",
     salt: str = ""
 
 
+class StoodStill(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+    """For so many seconds the process did not run, or its clock was put forward by as much. What reps and
+    dialers said meanwhile is not read yet."""
+
+    seconds: float
+
+
 class Ticked(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
     """Time passed: deadlines that are due fire."""
 
@@ -173,8 +189,10 @@ Event = (
     | PresenceReported
     | SupervisorActed
     | DeliveryFailed
+    | DeliveryDelayed
     | TargetChanged
     | FloorChanged
     | Started
+    | StoodStill
     | Ticked
 )

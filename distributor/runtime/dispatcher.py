@@ -16,6 +16,7 @@ from distributor.domain.events import (
     LeadReceived,
     LeadRefused,
     PresenceReported,
+    StoodStill,
     SupervisorActed,
     Ticked,
     Undecodable,
@@ -43,6 +44,10 @@ SETTLE_SECONDS = 0.05
 DEAD_BYTES = 64 * 1024
 SNAPSHOT_ENTRIES = 50_000
 SHORTEST_SLEEP_SECONDS = 0.001
+STILL_SECONDS = 2.0
+"""Work does not make a deadline so late: the process did not run, or its clock was put forward."""
+CATCH_UP_SECONDS = 1.0
+"""Then deadlines wait so long, for what was said meanwhile to be read."""
 IDS_KEPT = 3
 """Batches whose event ids may not be found on disk yet: decided, being written, just written."""
 
@@ -120,6 +125,8 @@ class Dispatcher:
         self._snapshot: asyncio.Task[None] | None = None
         self._stopping = False
         self._begun = False
+        self._looked_ns = 0
+        self._no_tick_before_ns = 0
         self._idle_ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._settle_timer: asyncio.TimerHandle | None = None
@@ -186,6 +193,7 @@ class Dispatcher:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None:
             return
+        due_ns = max(due_ns, self._no_tick_before_ns)
         delay = max(SHORTEST_SLEEP_SECONDS, (due_ns - self.hooks.now_ns()) / 1e9)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(delay, 3600.0), self.inbox.wake)
@@ -212,6 +220,7 @@ class Dispatcher:
         if self._begun:
             self._tick(now_ns, decided)
         self._begun = True  # nothing comes before the event that begins an epoch
+        self._looked_ns = now_ns
         await self._decide(work, found, now_ns, decided)
 
     async def _look_up(self, work: Sequence[Submission]) -> Found | None:
@@ -243,6 +252,13 @@ class Dispatcher:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None or due_ns > now_ns:
             return
+        late_seconds = (now_ns - max(due_ns, self._looked_ns)) / 1e9
+        if late_seconds >= STILL_SECONDS:
+            log.warning("stood_still", seconds=round(late_seconds, 1))
+            self._no_tick_before_ns = now_ns + round(CATCH_UP_SECONDS * 1e9)
+            self._handle(StoodStill(late_seconds), now_ns, decided)
+        if now_ns < self._no_tick_before_ns:
+            return
         self.hooks.late((now_ns - due_ns) / 1e9)
         if not self._handle(Ticked(), now_ns, decided):
             self._idle_ticks.append(self.engine.state.now_ns)
@@ -261,7 +277,9 @@ class Dispatcher:
         for submission in work:
             answers: list[Decision] = []
             for event in submission.events:
-                answers.append(self._answer(event, found, seen, now_ns, decided, submission))
+                answer = self._answer(event, found, seen, now_ns, decided, submission)
+                if answer is not None:
+                    answers.append(answer)
                 count += 1
                 if count % YIELD_EVENTS == 0:
                     await asyncio.sleep(0)
@@ -282,7 +300,8 @@ class Dispatcher:
         now_ns: int,
         decided: _Decided,
         submission: Submission,
-    ) -> Decision:
+    ) -> Decision | None:
+        """The first decision about the event; None where it was one of our own that changed nothing."""
         mark = _mark_of(event)
         if mark is not None and mark in seen:
             answer = _answered(event, "duplicate", "this event_id was recorded before")
@@ -295,7 +314,7 @@ class Dispatcher:
             return self._refuse(event, reason, now_ns, decided)
         if found is not None:
             event = _informed(event, found)
-        decision = self._handle(event, now_ns, decided)[0]
+        decision = next(iter(self._handle(event, now_ns, decided)), None)
         refused = isinstance(decision, EventRecorded) and decision.outcome == "rejected"
         if mark is not None and not refused:
             seen.add(mark)

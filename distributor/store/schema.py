@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
-from distributor.errors import StoreFailed
+from distributor.errors import Damaged, StoreFailed
 
 _VERSION_1 = (
     # tag: begins every lead key of this store. epoch: grows with each process that owns it.
@@ -179,6 +180,14 @@ def migrate(
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def unusable(path: Path, error: Exception) -> StoreFailed:
+    """What to raise where the file at ``path`` cannot be opened for reading because of ``error``."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Damaged(f"{path}: {error}: check [store] path, or restore the store from a backup")
+    return StoreFailed(f"{path}: {error}: check [store] path")
 
 
 def refuse_strangers(connection: sqlite3.Connection) -> None:

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from distributor.core.engine import Engine
 from distributor.domain.decisions import AssignmentEnded, LeaseRestarted
-from distributor.domain.events import FloorChanged, TargetChanged, Ticked
+from distributor.domain.events import (
+    DeliveryDelayed,
+    FloorChanged,
+    Started,
+    StoodStill,
+    TargetChanged,
+    Ticked,
+)
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.domain.policy import Lease
 from policies.longest_idle import LongestIdle
@@ -115,3 +122,63 @@ def test_leases_begin_anew_when_the_dialer_is_back() -> None:
     assert not scene.decided(AssignmentEnded)
     scene.at(111)
     assert [d.blame for d in scene.decided(AssignmentEnded)] == [False]
+
+
+def test_a_lease_begins_when_its_dialer_has_the_lead() -> None:
+    scene = Scene(lease_seconds=60)
+    scene.ready("ana")
+    key = scene.lead("1")
+    for second in (50, 100):
+        scene.at(second)
+        scene.do(DeliveryDelayed((f"{key}-1", "ELSE-1"), delivered=False))
+    assert not scene.decided(AssignmentEnded)
+    scene.at(150)
+    scene.do(DeliveryDelayed((f"{key}-1",), delivered=True))
+    assert [d.blameless for d in scene.decided(LeaseRestarted)] == [True, True, False]
+    scene.at(209)
+    assert not scene.decided(AssignmentEnded)
+    scene.at(211)
+    assert [d.blame for d in scene.decided(AssignmentEnded)] == [True]
+
+
+def test_what_never_left_speaks_against_nobody() -> None:
+    scene = Scene(lease_seconds=60)
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.at(50)
+    scene.do(DeliveryDelayed((f"{key}-1",), delivered=False))
+    scene.at(111)
+    assert [d.blame for d in scene.decided(AssignmentEnded)] == [False]
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+def test_an_answer_of_the_dialer_that_comes_after_the_call_changes_nothing(
+    delivered: bool,
+) -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("attempted", key, result="busy")
+    assert scene.do(DeliveryDelayed((f"{key}-1",), delivered)) == []
+
+
+def test_nobodys_silence_counts_while_the_daemon_did_not_hear() -> None:
+    scene = Scene(lease_seconds=60)
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.now_ns += 100 * SECOND
+    scene.do(StoodStill(40.0))
+    lead = scene.engine.state.leads[key]
+    assert (lead.state, lead.assigned_ns) == ("assigned", scene.now_ns)
+    assert not lead.blameless  # from here on it may speak again
+
+
+def test_leases_begin_anew_with_each_process() -> None:
+    scene = Scene(lease_seconds=60)
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.at(50)
+    decisions = scene.do(Started(2, "x", "AB"))
+    assert [(d.lead_key, d.blameless) for d in decisions if isinstance(d, LeaseRestarted)] == [
+        (key, False)
+    ]

@@ -40,7 +40,7 @@ async def test_added_messages_are_handed_out_in_order_and_settled(
         journal.pending,
         clock,
         on_settlement=lambda: woken.append("wake"),
-        on_result=lambda *more: results.append(more),
+        on_result=lambda message, *more: results.append((message.target, *more)),
     )
     rows = [message(1, "L1"), message(2, "L2")]
     journal.commit(rows)
@@ -115,7 +115,7 @@ async def test_what_waits_for_a_target_without_a_sender_is_left_until_it_is_aban
         clock,
         limit=2,
         on_settlement=lambda: woken.append("wake"),
-        on_result=lambda *more: results.append(more),
+        on_result=lambda message, *more: results.append((message.target, *more)),
     )
     await outbox.load()
     assert (outbox.targets, outbox.take_settlements()) == (("mqtt",), [])

@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distributor.app.census import EngineCensus
-from distributor.app.policies import Policies
 from distributor.core.engine import Engine
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import (
@@ -33,6 +32,7 @@ from distributor.observe import exposition as module
 from distributor.observe.exposition import Exposition
 from distributor.observe.metrics import Metrics, PerRep
 from distributor.observe.rep_lines import Copies, RepLines
+from distributor.settings.policies import Policies
 
 if TYPE_CHECKING:
     from tests.observe.conftest import FakeCensus

@@ -17,14 +17,17 @@ from distributor.domain.decisions import (
     EventRecorded,
     LeadAccepted,
     LeadDuplicate,
+    LeaseRestarted,
 )
 from distributor.domain.events import (
+    DeliveryDelayed,
     DeliveryFailed,
     Event,
     FloorChanged,
     LeadEvent,
     LeadReceived,
     PresenceReported,
+    StoodStill,
     Ticked,
     Undecodable,
 )
@@ -33,7 +36,7 @@ from distributor.domain.journal import Batch, CommitStats, Found, SnapshotImage
 from distributor.domain.lead import Lead
 from distributor.domain.messages import Outgoing, Settlement
 from distributor.errors import StoreFailed
-from distributor.runtime.dispatcher import BATCH_EVENTS, Dispatcher, Hooks
+from distributor.runtime.dispatcher import BATCH_EVENTS, CATCH_UP_SECONDS, Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
 from tests.core.floors import BEGIN, FACTORIES, SECOND
 
@@ -436,7 +439,9 @@ async def test_a_deadline_ticks_before_what_arrived_with_it(loop):
     await short.begin()
     await short.give(ready("ana"), lead("1"))
     key = next(iter(short.engine.state.leads))
-    short.now_ns += 11 * SECOND
+    short.now_ns += 9 * SECOND
+    await short.give(lead("2"))
+    short.now_ns += 2 * SECOND
 
     (answer,) = await short.give(LeadEvent("e1", "dialer", "rejected", lead_key=key, rep="ana"))
 
@@ -445,6 +450,45 @@ async def test_a_deadline_ticks_before_what_arrived_with_it(loop):
     assert (answer.outcome, short.engine.state.leads[key].state) == ("stale", "exception")
     await short.end()
     loop.task = short.task
+
+
+async def test_after_a_stand_still_what_was_said_meanwhile_is_read_before_any_deadline():
+    """The process was stopped for a minute; the rep called, and its report lies unread."""
+    short = Loop(lease_seconds=10)
+    await short.begin()
+    await short.give(ready("ana"), lead("1"))
+    key = next(iter(short.engine.state.leads))
+    short.now_ns += 60 * SECOND
+    await short.give(lead("2"))  # the first that was read
+    still = short.journal.entries[-2]
+    assert still.event == StoodStill(50.0)
+    assert [type(decision) for decision in still.decisions] == [LeaseRestarted]
+    short.now_ns += round(0.9 * CATCH_UP_SECONDS * SECOND)
+
+    report = LeadEvent("e1", "dialer", "contacted", lead_key=key, rep="ana", evidence="dialer")
+    (answer,) = await short.give(report)
+
+    assert answer.outcome == "accepted"
+    assert not [entry for entry in short.journal.entries if isinstance(entry.event, Ticked)]
+    short.now_ns += round(0.2 * CATCH_UP_SECONDS * SECOND)
+    short.inbox.wake()
+    await short.give(lead("3"))
+    assert short.engine.state.leads[key].state == "working"
+    await short.end()
+
+
+async def test_an_event_of_our_own_may_change_nothing(loop):
+    entries = len(loop.journal.entries)
+    assert list(await loop.give(DeliveryDelayed(("LONG-GONE-1",), True))) == []
+    assert len(loop.journal.entries) == entries
+
+
+async def test_the_daemons_own_silence_is_no_stand_still(loop):
+    """Nothing was due meanwhile: nobody was judged either."""
+    await loop.give(ready("ana"), lead("1"))
+    loop.now_ns += 30 * SECOND
+    await loop.give(lead("2"))
+    assert not [entry for entry in loop.journal.entries if isinstance(entry.event, StoodStill)]
 
 
 async def test_a_deadline_wakes_the_loop_by_itself():
