@@ -20,6 +20,7 @@ from distributor.domain.decisions import (
 )
 from distributor.domain.journal import Batch
 from distributor.domain.messages import Settlement
+from distributor.domain.rep import Rep
 from distributor.errors import StoreFailed
 from distributor.store import journal
 from distributor.store.codec import rfc3339
