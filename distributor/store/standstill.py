@@ -81,7 +81,12 @@ def lead_waits(
     return "nobody_available", f"{waits}: {_nobody(slowed, told)}", listed
 
 
-_WORDS: Final = {"excluded": "had it before", "busy": "on a call", "manual": "held by a supervisor"}
+_WORDS: Final = {
+    "excluded": "had it before",
+    "wrap_up": "in wrap-up",
+    "busy": "on a call",
+    "manual": "held by a supervisor",
+}
 
 
 def _standing(rep: Rep, lead: Waiting, now_ns: int) -> Standing:
