@@ -96,7 +96,9 @@ class Apply:
         rep.assignments += 1
         rep.last_assigned_ns = decision.at_ns
         if rep.pace_ns:
-            rep.free_from_ns = max(rep.free_from_ns, decision.at_ns + rep.pace_ns)
+            paced_ns = decision.at_ns + rep.pace_ns
+            if paced_ns >= rep.free_from_ns:
+                rep.free_from_ns, rep.wraps_up = paced_ns, False
             state.deadlines.set(rep.free_from_ns, "rep", rep.id)
         if decision.pool in state.pools:
             state.pools[decision.pool].picks += 1
@@ -197,7 +199,7 @@ class Apply:
         self._leave_pipeline(decision.lead_key, decision.rep)
         rep = self.state.reps.get(decision.rep)
         if rep is not None and decision.free_from_ns > rep.free_from_ns:
-            rep.free_from_ns = decision.free_from_ns
+            rep.free_from_ns, rep.wraps_up = decision.free_from_ns, True
             self.state.deadlines.set(rep.free_from_ns, "rep", rep.id)
             self.touched_reps[rep.id] = None
 

@@ -260,8 +260,10 @@ _WORK = (
         "Times that an assigned lead passed over a rep: held_back by the throttle, paused by a supervisor, or "
         "with a full_pipeline.",
     ),
-    _gauge("reps", "team state", "reps", "Reps by state."),
-    _gauge("reps_available", "team", "reps", "Reps who are ready and not paused."),
+    _gauge("reps", "team state", "reps", "Reps by state; wrap_up also while wrap_up_seconds run."),
+    _gauge(
+        "reps_available", "team", "reps", "Reps who are ready, not paused and not in a wrap-up."
+    ),
     _gauge("reps_throttled", "team", "reps", "Available reps with less than full flow."),
     _gauge(
         "reps_without_state_reports",

@@ -12,8 +12,8 @@ from distributor.domain.decisions import (
     LeadHeld,
     LeadReleased,
 )
-from distributor.domain.rep import FOREVER_NS, Flow, Rep
-from distributor.store.codec import rfc3339
+from distributor.domain.ids import moment
+from distributor.domain.rep import Flow, Rep
 
 VERDICTS = {
     "available": "was free too, and not the best for this lead",
@@ -79,34 +79,39 @@ def not_assigned(decision: Decision | None) -> tuple[str, str]:
 def obstacles(rep: Rep, now_ns: int) -> list[dict[str, str]]:
     """What keeps a rep from receiving, or from receiving all it could: [{code, because}].
 
-    ``now_ns``: 0 where the time is not known; then a pace that may have ended is not mentioned.
+    ``now_ns``: 0 where the time is not known; then a pace that may have ended is not mentioned. A flow
+    that is ``ignored`` is told too, although it keeps the rep from nothing.
     """
     found: list[tuple[str, str]] = []
-    if rep.state != "ready":
-        told = f" ({rep.state_reason})" if rep.state_reason else ""
-        since = f" since {rfc3339(rep.since_ns)}" if rep.since_ns else ""
-        found.append((rep.state, f"{rep.id} is {rep.state}{since}{told}; leads go to ready reps"))
-    if rep.paused_until_ns and rep.paused_until_ns > now_ns:
-        told = f": {rep.pause_reason}" if rep.pause_reason else ""
-        until = _until(rep.paused_until_ns)
-        found.append(("paused", f"{rep.id} is paused by a supervisor{until}{told}"))
-    if len(rep.open) >= rep.window:
-        number = f"{len(rep.open)} of {rep.window}"
-        found.append(("full_pipeline", f"{rep.id} has {number} open leads; one must end first"))
-    if now_ns and rep.free_from_ns > now_ns:
-        found.append(("pace", f"{rep.id} gets the next lead from {rfc3339(rep.free_from_ns)} on"))
     if not rep.listed:
         found.append(("not_a_member", f"{rep.id} is no longer in the configuration"))
+    if rep.state != "ready":
+        told = f" ({rep.state_reason})" if rep.state_reason else ""
+        since = f" since {moment(rep.since_ns, now_ns)}" if rep.since_ns else ""
+        found.append((rep.state, f"{rep.id} is {rep.state}{since}{told}; leads go to ready reps"))
     flow = rep.flow_in_force(now_ns)
+    if flow.reason == "paused":
+        found.append(("paused", flow_told(flow, now_ns)))
+    if len(rep.open) >= rep.window:
+        number = f"{len(rep.open)} of {rep.window} open leads"
+        silent = f" ({rep.uncontacted} not reached yet)" if rep.uncontacted else ""
+        found.append(("full_pipeline", f"{rep.id} has {number}{silent}; one must end first"))
+    if now_ns and rep.free_from_ns > now_ns:
+        found.append(_not_before(rep, now_ns))
     if flow.value < 1.0 and flow.reason != "paused":
-        found.append((flow.reason, _flow_sentence(rep, flow)))
+        found.append((flow.reason, flow_told(flow, now_ns)))
     return [{"code": code, "because": because} for code, because in found]
 
 
-def _until(at_ns: int) -> str:
-    return f" until {rfc3339(at_ns)}" if at_ns < FOREVER_NS else ""
+def _not_before(rep: Rep, now_ns: int) -> tuple[str, str]:
+    free = f"{rep.id} gets the next lead from {moment(rep.free_from_ns, now_ns)} on"
+    if rep.wraps_up:
+        return "wrap_up", f"{free}: till then the wrap-up after the last call"
+    return "pace", f"{free}: the pace after the last lead"
 
 
-def _flow_sentence(rep: Rep, flow: Flow) -> str:
-    said = flow.because or f"{rep.id} is at {flow.value:.0%} of full flow"
-    return f"{said.rstrip('.')}; restored by: {flow.restores}" if flow.restores else said
+def flow_told(flow: Flow, now_ns: int) -> str:
+    """Why a rep has less than full flow, since when, and what restores it."""
+    said = flow.because or f"{flow.value:.0%} of full flow"
+    since = f" Since {moment(flow.since_ns, now_ns)}." if flow.since_ns else ""
+    return f"{said.rstrip('.')}.{since} {flow.restores}".rstrip()

@@ -16,13 +16,21 @@ from distributor.domain.decisions import (
     RepControlled,
 )
 from distributor.domain.floor import Floor
-from distributor.domain.rep import Rep
+from distributor.domain.ids import moment
+from distributor.domain.rep import FOREVER_NS, Rep
 from distributor.store import journal, leads
 from distributor.store.codec import rfc3339, unpack_floor, unpack_rep
-from distributor.store.explain import candidates, not_assigned, numbers, obstacles, verdict
+from distributor.store.explain import (
+    candidates,
+    flow_told,
+    not_assigned,
+    numbers,
+    obstacles,
+    verdict,
+)
 from distributor.store.history import key_of
 from distributor.store.readonly import ReadOnly
-from distributor.store.standstill import lead_waits, pools_of, rep_waits
+from distributor.store.standstill import Waiting, lead_waits, pools_of, rep_waits
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -52,7 +60,9 @@ def why(store: ReadOnly, lead_key: str, rep: str | None, now_ns: int) -> Json | 
             "at": rfc3339(decision.at_ns),
             "policy": decision.policy,
             "numbers": numbers(decision),
-            "candidates": candidates(decision),
+            "candidates": [
+                _more_exactly(store, one, seq, decision) for one in candidates(decision)
+            ],
         }
     else:
         reason, because = not_assigned(decision)
@@ -65,7 +75,7 @@ def why(store: ReadOnly, lead_key: str, rep: str | None, now_ns: int) -> Json | 
             "candidates": _had_it_before(store, lead_key),
         }
         if lead["state"] == "waiting":
-            _add_standstill(store, answer, lead, now_ns)
+            _add_standstill(store, answer, lead, now_ns, rep)
     if rep is not None:
         named = [one for one in answer["candidates"] if one["rep"] == rep]
         answer["candidates"] = named[:1] or [_verdict_then(store, rep, seq)]
@@ -81,14 +91,16 @@ def why_idle(store: ReadOnly, rep: str, now_ns: int) -> Json | None:
     if record is None:
         return None
     reasons = obstacles(record, now_ns)
-    if not reasons:
+    if not reasons or (record.flow.ignored and len(reasons) == 1):
         pools = pools_of(_floor(store), rep)
         waiting = {plan.id: _waiting(store, plan.id) for plan in pools}
-        reasons = rep_waits(rep, pools, waiting, _down(store))
+        reasons += rep_waits(rep, pools, waiting, _down(store))
     return {"rep": rep, "flow": record.flow_in_force(now_ns).value, "reasons": reasons}
 
 
-def _add_standstill(store: ReadOnly, answer: Json, lead: Json, now_ns: int) -> None:
+def _add_standstill(
+    store: ReadOnly, answer: Json, lead: Json, now_ns: int, rep: str | None
+) -> None:
     """What keeps a waiting lead waiting at present, beside what was decided about it before."""
     floor = _floor(store)
     plan = next((plan for plan in floor.pools if plan.id == lead["pool"]), None)
@@ -96,11 +108,13 @@ def _add_standstill(store: ReadOnly, answer: Json, lead: Json, now_ns: int) -> N
         return
     known = (_rep(store, member.id) for member in floor.members(plan))
     members = [rep for rep in known if rep is not None]
-    code, because, listed = lead_waits(plan, members, _down(store), now_ns)
-    if code:
-        decided = answer["because"] if answer["reason"] != "waiting" else ""
-        answer["reason"] = code if not decided else answer["reason"]
-        answer["because"] = f"{decided}; now {because}" if decided else because
+    waiting = _waiting_lead(store, lead["lead_key"])
+    code, because, listed = lead_waits(plan, waiting, members, _down(store), now_ns, rep)
+    decided = answer["because"].rstrip(".") if answer["reason"] != "waiting" else ""
+    if not decided:
+        answer["reason"], answer["because"] = code, because
+    elif code != "waiting":
+        answer["because"] = f"{decided}; now {because}"
     told = {one["rep"] for one in answer["candidates"]}
     answer["candidates"] += [one for one in listed if one["rep"] not in told]
 
@@ -132,35 +146,77 @@ def _had_it_before(store: ReadOnly, lead_key: str) -> list[Json]:
     return list(found.values())
 
 
-def _verdict_then(store: ReadOnly, rep: str, seq: int) -> Json:
+def _waiting_lead(store: ReadOnly, lead_key: str) -> Waiting:
+    """Since when it waits, and who refused it or let it lie since it was last released."""
+    since = store.rows("SELECT since_ns FROM leads WHERE lead_key = ?", (lead_key,))
+    excluded: dict[str, None] = {}
+    for entry in journal.entries_about(store, lead_key):
+        for decision in entry.decisions:
+            if key_of(decision) != lead_key:
+                continue
+            if isinstance(decision, LeadReleased):
+                excluded.clear()
+            elif isinstance(decision, AssignmentEnded) and decision.excluded:
+                excluded[decision.rep] = None
+    return Waiting(since[0]["since_ns"], excluded)
+
+
+# What a rep was when it was decided
+
+_ON_RECORD = ("held_back", "paused")
+"""Verdicts of which the rep's own history says more than the decision does."""
+
+
+def _more_exactly(store: ReadOnly, one: Json, seq: int, decided: Decision) -> Json:
+    """The verdict on a rep with the reason, the numbers and what would have restored it."""
+    if one["verdict"] not in _ON_RECORD:
+        return one
+    then = _verdict_then(store, one["rep"], seq, decided)
+    return one if then["verdict"] == "not_asked" else then
+
+
+def _verdict_then(store: ReadOnly, rep: str, seq: int, decided: Decision | None = None) -> Json:
     """What a rep's own history says about it at ``seq``, when the decision does not name it."""
     if _rep(store, rep) is None:
         return verdict(rep, "not_a_member", f"no rep {rep} is known")
-    presence = _rep_decision(store, rep, "presence", seq, PresenceChanged)
-    if presence is None or presence.state != "ready":
-        state = "offline" if presence is None else presence.state
-        since = f" since {rfc3339(presence.at_ns)}" if presence is not None else ""
+    found = _rep_decision(store, rep, "presence", seq, PresenceChanged, decided)
+    if found is None or found[1].state != "ready":
+        state = "offline" if found is None else found[1].state
+        since = f" since {moment(found[1].at_ns, found[0])}" if found is not None else ""
         return verdict(rep, state, f"{rep} was {state}{since}")
-    control = _rep_decision(store, rep, "control", seq, RepControlled)
-    if control is not None and control.action == "pause":
-        return verdict(rep, "paused", f"{rep} was paused by {control.who}: {control.reason}")
-    flow = _rep_decision(store, rep, "flow", seq, FlowChanged)
-    if flow is not None and flow.flow.value < 1.0:
-        return verdict(rep, "held_back", flow.flow.because)
+    control = _rep_decision(store, rep, "control", seq, RepControlled, decided)
+    if control is not None and control[1].action == "pause":
+        return verdict(rep, "paused", _pause_told(control[1], control[0]))
+    flow = _rep_decision(store, rep, "flow", seq, FlowChanged, decided)
+    if flow is not None and flow[1].flow.value < 1.0:
+        return verdict(rep, flow[1].flow.reason, flow_told(flow[1].flow, flow[0]))
     return verdict(rep, "not_asked")
 
 
-def _rep_decision(store: ReadOnly, rep: str, kind: str, seq: int, wanted: type[T]) -> T | None:
-    rows = store.rows(
+def _pause_told(pause: RepControlled, at_ns: int) -> str:
+    until = f" until {moment(pause.until_ns, at_ns)}" if pause.until_ns < FOREVER_NS else ""
+    reason = f": {pause.reason}" if pause.reason else ""
+    return f"{pause.rep} was paused by {pause.who} at {moment(at_ns, at_ns)}{until}{reason}"
+
+
+def _rep_decision(
+    store: ReadOnly, rep: str, kind: str, seq: int, wanted: type[T], decided: Decision | None
+) -> tuple[int, T] | None:
+    """(when, what) was last decided of that kind about the rep at ``seq``; in the entry of ``decided``
+    itself only what stands before it was in force."""
+    found = store.rows(
         "SELECT seq FROM rep_history WHERE rep = ? AND kind = ? AND seq <= ?"
-        " ORDER BY seq DESC LIMIT 1",
+        " ORDER BY seq DESC LIMIT 2",
         (rep, kind, seq),
     )
-    if not rows:
-        return None
-    for decision in reversed(journal.entry(store, rows[0]["seq"]).decisions):
-        if isinstance(decision, wanted) and getattr(decision, "rep", "") == rep:
-            return decision
+    for row in found:
+        entry = journal.entry(store, row["seq"])
+        decisions = entry.decisions
+        if entry.seq == seq and decided in decisions:
+            decisions = decisions[: decisions.index(decided)]
+        for decision in reversed(decisions):
+            if isinstance(decision, wanted) and getattr(decision, "rep", "") == rep:
+                return entry.at_ns, decision
     return None
 
 

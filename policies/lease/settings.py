@@ -67,6 +67,9 @@ PANIC_STEAL_AGE: Final = 120.0
 STEAL_LIMIT: Final = 2
 UNLIMITED_AGE: Final = 600.0
 PROBE_RECALLS: Final = 3
+PANIC_SHOWN: Final = 30.0
+"""A panic's begin or end is told to all slowed reps at once, and so long nothing else about it: where it
+comes and goes with every event, not every event may cost a sentence for each of them."""
 RECHECK_AGES: Final = (
     15.0, 18.0, 21.0, 25.0, 30.0, 37.0, 45.0, 61.0, 80.0, 110.0, 150.0, 200.0, 300.0, 450.0, 600.0,
 )  # fmt: skip

@@ -195,6 +195,17 @@ def test_a_pause_that_nobody_ends_shows_its_end() -> None:
         assert kept.tally.available["north",] == (now_ns > NOW_NS)
 
 
+def test_a_wrap_up_after_a_call_shows_and_ends_by_the_clock() -> None:
+    rep = Rep("ana", "north", state="ready", free_from_ns=NOW_NS + 1, wraps_up=True)
+    kept = RepLines("all")
+    for now_ns, shown in ((NOW_NS, "wrap_up"), (NOW_NS + 1, "ready")):
+        copies, fresh = lines_of([rep], now_ns)
+        assert kept.render(copies) == fresh
+        line = f'distributor_rep_state{{rep="ana",state="{shown}"}} 1.0'
+        assert line.encode() in b"".join(fresh)
+        assert kept.tally.reps["north", shown] == 1
+
+
 def test_a_lead_that_only_left_the_pipeline_shows() -> None:
     """The copies share the rep's dict of open leads: its size is compared by itself."""
     rep = Rep("ana", "north", state="ready", open={"K1": True, "K2": True})
