@@ -8,7 +8,7 @@ from policies.lease.choice import Ranked
 from policies.lease.memory import RepMemory, Slot
 from policies.lease.revocation import Steal
 from policies.lease.roster import Offer, Roster, Seat, flow_step
-from policies.lease.settings import RESERVE
+from policies.lease.settings import RESERVE, STALE_AGE
 
 
 def name(rep: Rep) -> str:
@@ -91,8 +91,9 @@ def kept(roster: Roster, age: float, likely_free: float) -> str:
 
 
 def probe(seat: Seat, age: float, limit: float) -> str:
-    """Why a slowed rep got an old lead."""
-    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a probe, back in {limit:.0f} s."
+    """Why a slowed rep got a lead."""
+    kind = "Old" if age > STALE_AGE else "New"
+    return f"{kind} lead ({span(age)}) sent to {name(seat.rep)} as a probe, back in {limit:.0f} s."
 
 
 def probe_over(seat: Seat, silent: float) -> str:
@@ -154,7 +155,9 @@ def _next_test(roster: Roster, m: RepMemory, now_ns: int) -> str:
         return "a probe is with the rep now"
     wait = (m.next_probe_ns - now_ns) * roster.estimator.rate
     return (
-        f"next probe in {wait:.0f} s" if wait > 0.5 else "next probe as soon as an old lead waits"
+        f"next probe in {wait:.0f} s"
+        if wait > 0.5
+        else "next probe as soon as an old lead waits, or after a long silence with a new one"
     )
 
 

@@ -23,9 +23,9 @@ from policies.lease.settings import (
     PRICE_STALE,
     RECHECK_AGES,
     STALE_AGE,
-    STEAL_AGE,
     STEAL_LIMIT,
     UNLIMITED_AGE,
+    YOUNG_PROBE_LIMIT,
 )
 
 _SWEEP: Final = 16
@@ -56,11 +56,12 @@ class Terms(NamedTuple):
     limit: int
 
 
-def terms_of(*, plenty: bool) -> Terms:
-    """The terms now. ``plenty``: most reps are free, so that a move takes nothing from anybody."""
+def terms_of(*, plenty: bool, pace: float) -> Terms:
+    """The terms now. ``plenty``: most reps are free, so that a move takes nothing from anybody.
+    ``pace``: how much of a rep's time a move costs."""
     if plenty:
         return Terms(PLENTY_PRICE_FRESH, PLENTY_PRICE_STALE, PLENTY_STEAL_LIMIT)
-    return Terms(PRICE_FRESH, PRICE_STALE, STEAL_LIMIT)
+    return Terms(PRICE_FRESH * pace, PRICE_STALE * pace, STEAL_LIMIT)
 
 
 class Watch:
@@ -74,8 +75,6 @@ class Watch:
         self._pool = pool
         self._roster = roster
         self._spans = [pool.span_ns(age) for age in RECHECK_AGES]
-        self._ripe = pool.span_ns(STEAL_AGE)
-        self._probe = pool.span_ns(roster.estimator.settings.probe_limit)
         self._standing: list[tuple[int, int, str]] = []
         self._timers: list[tuple[int, int, int, str]] = []
         self.due: dict[str, int] = {}
@@ -97,7 +96,7 @@ class Watch:
         self.due.pop(slot.lead_key, None)
 
     def _arm(self, index: int, slot: Slot, now_ns: int) -> None:
-        spans = (self._probe,) if slot.probe else self._spans
+        spans = [self._probe_span(slot)] if slot.probe else self._spans
         passed = now_ns - slot.since_ns
         at = bisect_right(spans, passed)
         if at < len(spans):
@@ -112,6 +111,16 @@ class Watch:
         if slot is None or slot.since_ns != since_ns or slot.claimed:
             return None
         return slot
+
+    def probe_limit(self, lead: Lead, given_ns: int) -> float:
+        """Seconds after which a probe given then is taken back."""
+        limit = self._roster.estimator.settings.probe_limit
+        stale = self._pool.age_seconds(lead, given_ns) > STALE_AGE
+        return limit if stale else min(limit, YOUNG_PROBE_LIMIT)
+
+    def _probe_span(self, slot: Slot) -> int:
+        lead = self._pool.lead(slot.lead_key)
+        return self._pool.span_ns(self.probe_limit(lead, slot.since_ns)) if lead else 0
 
     def ring(self, now_ns: int) -> None:
         """Mark the leases whose time has come, and arm them anew."""
@@ -136,7 +145,8 @@ class Watch:
 
     def sweep(self, now_ns: int) -> None:
         """A rep became free: look at the youngest of the leases old enough to move."""
-        end = bisect_left(self._standing, (now_ns - self._ripe + 1, -1, ""))
+        ripe = self._pool.span_ns(self._roster.steal_age)
+        end = bisect_left(self._standing, (now_ns - ripe + 1, -1, ""))
         for _, index, key in self._standing[max(0, end - _SWEEP) : end]:
             self.due[key] = index
 
@@ -145,7 +155,7 @@ class Watch:
         for key, index in self.due.items():
             seat = self._roster.seats[index]
             slot = seat.memory.slot_of(key)
-            if slot is None or not slot.probe or now_ns - slot.since_ns < self._probe:
+            if slot is None or not slot.probe or now_ns - slot.since_ns < self._probe_span(slot):
                 continue
             lead = self._pool.lead(key)
             if lead is not None and not in_progress(lead):
@@ -198,7 +208,7 @@ class Watch:
             return None
         estimator = self._roster.estimator
         silent = (now - slot.since_ns) * estimator.rate
-        least = PANIC_STEAL_AGE if self._roster.panic else STEAL_AGE
+        least = PANIC_STEAL_AGE if self._roster.panic else self._roster.steal_age
         if silent < least or (lead.recalls >= terms.limit and silent < UNLIMITED_AGE):
             return None
         age = self._pool.age_seconds(lead, now)
