@@ -2,7 +2,8 @@
 
 The scenario in which real systems were measured (an inbox of each rep's own, first in first out; one lead
 at a time; 20 reps; a call of 30 s in the middle). Here the product runs it with its default settings: its engine in
-virtual time beside a central queue that gives a rep the next lead when the last one is done, or, with
+virtual time beside central queues (that give a rep the next lead when the last one is done; that take
+a lead back after 15 s; that pause who let two lie; that know what nobody knows), or, with
 ``--daemon``, the whole daemon over MQTT, faster than life.
 """
 
@@ -20,7 +21,8 @@ from msgspec import structs
 
 from bench import dark_daemon, options
 from bench.dark_floor import Case, Figures
-from bench.dark_virtual import CentralQueue, Maker, lease, play
+from bench.dark_queues import BreakerQueue, CentralQueue, KnowingQueue, RecallQueue
+from bench.dark_virtual import Maker, lease, play
 from bench.output import Progress, finish, goal, say, table
 
 DRAWS: Final = 10
@@ -33,7 +35,13 @@ CASES: Final = (
     Case(0.85, missed=0.03),
     Case(0.80, back=BACK_AT),
 )
-MAKERS: Final[dict[str, Maker]] = {"lease": lease, "central queue": CentralQueue}
+MAKERS: Final[dict[str, Maker]] = {
+    "lease": lease,
+    "central queue": CentralQueue,
+    "recall 15 s": RecallQueue,
+    "with a breaker": BreakerQueue,
+    "knowing queue": KnowingQueue,
+}
 SHOWN: Final = (
     "within_60",
     "uncontacted",

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
-
-import msgspec
 
 from bench.actors import VENDOR, lead_fields
 from bench.dark_floor import REPS, Case, DarkFloor, Figures, arrivals, figures, story
@@ -28,49 +25,14 @@ class Distributor(Protocol):
     def tell(self, event: dict[str, Any]) -> None: ...
 
 
-Maker = Callable[[Callable[[str, bytes], None]], Distributor]
+Maker = Callable[[Callable[[str, bytes], None], Case], Distributor]
 
 
-def lease(hear: Callable[[str, bytes], None]) -> Distributor:
+def lease(hear: Callable[[str, bytes], None], case: Case) -> Distributor:
     """The product, with its default settings."""
     plans = tuple(RepPlan(rep) for rep in REPS)
     floor = Floor("dark", reps=plans, pools=(PoolPlan("default"),), flow=FlowPlan(policy="lease"))
     return VirtualDaemon(floor, hear)
-
-
-class CentralQueue:
-    """The yardstick: leads wait in one queue by arrival, a rep has one until its status comes, and
-    nothing is taken back (what RabbitMQ with a prefetch of 1 does)."""
-
-    def __init__(self, hear: Callable[[str, bytes], None]) -> None:
-        self._hear = hear
-        self._free: deque[str] = deque()
-        self._waiting: deque[dict[str, Any]] = deque()
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    def lead(self, vendor: str, body: dict[str, Any]) -> None:
-        self._waiting.append(body)
-        self._match()
-
-    def tell(self, event: dict[str, Any]) -> None:
-        if event["type"] in {"status", "agent_state"}:
-            self._free.append(event["rep"])
-            self._match()
-
-    def _match(self) -> None:
-        while self._free and self._waiting:
-            rep, body = self._free.popleft(), self._waiting.popleft()
-            message = {
-                "type": "assign",
-                "assignment_id": body["id"],
-                "lead_key": body["id"],
-                "lead": body,
-                "rep": rep,
-                "because": "next",
-            }
-            self._hear("leads/dialer/assign", msgspec.json.encode(message))
 
 
 class _VirtualFloor(DarkFloor):
@@ -79,7 +41,7 @@ class _VirtualFloor(DarkFloor):
     def __init__(self, case: Case, draw: int, make: Maker) -> None:
         now = asyncio.get_running_loop().time
         super().__init__(case, draw, now, address=_NOBODY)
-        self.distributor = make(self.hear)
+        self.distributor = make(self.hear, case)
 
     async def tell(self, event: dict[str, Any]) -> None:
         event.setdefault("event_id", f"dialer-{next(self._numbers)}")

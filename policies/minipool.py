@@ -16,7 +16,7 @@ from distributor.domain.rep import Rep
 START_NS: Final = 1_790_000_000 * NANOSECONDS
 OWNER_HOLD_SECONDS: Final = 30.0
 PEAK_SECONDS: Final = 20.0
-CALM_SECONDS: Final = 45.0
+CALM_SECONDS: Final = 52.0
 
 
 class MiniPool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distributor.domain.rep import Rep
 
 PEAK_SECONDS = 20.0
-CALM_SECONDS = 45.0
+CALM_SECONDS = 52.0
 """Where it is calm a lead up to this age counts as much as one at the peak, so the oldest of them is first:
 there all can be reached in their first minute."""
 HANDLING_SECONDS = 10.0

@@ -113,7 +113,7 @@ class PoolView(Protocol):
     def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
         """The waiting lead with the largest value order (flow-control E5) that a member who is
         receiving may take; None where there is none. ``calm``: the order for a short queue, where leads
-        up to 45 s old go by age."""
+        up to 52 s old go by age."""
         ...
 
     def in_order(self, now_ns: int, limit: int, *, calm: bool = False) -> Iterator[Lead]:

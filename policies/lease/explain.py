@@ -97,9 +97,10 @@ def kept(roster: Roster, age: float, likely_free: float) -> str:
 
 
 def probe(seat: Seat, age: float, limit: float) -> str:
-    """Why a slowed rep got an old lead."""
+    """Why a slowed rep got a lead."""
+    kind = "Old" if age > STALE_AGE else "New"
     back = "" if seat.deep else f", back in {span(limit)}"
-    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a probe{back}."
+    return f"{kind} lead ({span(age)}) sent to {name(seat.rep)} as a probe{back}."
 
 
 def probe_over(seat: Seat, silent: float) -> str:
@@ -180,12 +181,12 @@ def test_told(roster: Roster, seat: Seat, *, panic: bool) -> int:
         return m.next_probe_ns
     if probe.claimed:
         return UNDER_WAY
-    return -probe.since_ns - round(roster.estimator.settings.probe_limit / roster.estimator.rate)
+    return -probe.since_ns - roster.probe_span_ns(probe)
 
 
 def _next_test(test_ns: int, now_ns: int) -> str:
     """What ``test_told`` says, true whenever it is read."""
-    old = f"lead over {span(STALE_AGE)} old"
+    old = f"lead over {span(STALE_AGE)} old, or after a long silence a new one,"
     if test_ns == IGNORED:
         return "slowing counts again once half of those at work are not slow"
     if test_ns == UNDER_WAY:

@@ -6,16 +6,18 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
+from distributor.domain.curve import worth
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Defer, Intent, Lease, PoolView, Recall
 from policies.lease import explain
 from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
-from policies.lease.revocation import Steal, Watch, terms_of
+from policies.lease.revocation import Steal, Watch, kindest_terms, terms_of
 from policies.lease.roster import Offer, Roster, Seat
-from policies.lease.settings import CALM_BACKLOG, FIRST_MINUTE, PROBE_RECALLS, STALE_AGE
+from policies.lease.settings import FIRST_MINUTE, PROBE_RECALLS, STALE_AGE, YOUNG_AGE
 
 LOOK_AHEAD: Final = 16
+FEW: Final = 64
 _RANKED: Final = 5
 
 
@@ -63,18 +65,34 @@ class Pass:
         )
 
     def _probe(self, now_ns: int) -> Lease | None:
-        """A slowed rep gets an old lead at once, outside the reserve (E9)."""
+        """A slowed rep gets an old lead at once, outside the reserve (E9); or, after a long pause, one
+        that has just come and whose turn will not be missed."""
         roster, pool = self._roster, self._pool
         if not roster.low or roster.panic or not pool.waiting:
             return None
         old = [lead for lead in pool.oldest(LOOK_AHEAD) if self._may_probe(lead, now_ns)]
-        if not old:
+        young = self._just_come(now_ns)
+        if not old and not young:
             return None
         for seat in roster.probe_candidates(now_ns):
-            for lead in old:
+            for lead in old + young if roster.long_silent(seat, now_ns) else old:
                 if pool.may_take(seat.rep, lead):
                     return self._test(lead, seat, now_ns)
         return None
+
+    def _just_come(self, now_ns: int) -> list[Lead]:
+        """The newest lead, if there is time to have it back and to reach it in its first minute all the
+        same, and if more reps are of use at all."""
+        pool, roster = self._pool, self._roster
+        if not any(roster.long_silent(roster.seats[i], now_ns) for i in roster.low[:FEW]):
+            return []
+        if pool.waiting > FEW or not roster.calm(pool.younger(now_ns, FIRST_MINUTE)):
+            return []
+        *_, newest = pool.oldest(FEW)
+        if newest.recalls or pool.age_seconds(newest, now_ns) > YOUNG_AGE:
+            return []
+        _, likely_free = roster.offers(now_ns)
+        return [] if roster.plenty(likely_free) else [newest]
 
     def _may_probe(self, lead: Lead, now_ns: int) -> bool:
         old = self._pool.age_seconds(lead, now_ns) > STALE_AGE
@@ -82,13 +100,14 @@ class Pass:
 
     def _test(self, lead: Lead, seat: Seat, now_ns: int) -> Lease:
         age = self._pool.age_seconds(lead, now_ns)
+        limit = self._roster.probe_limit(lead, now_ns)
         lagging, absent = self._estimator.belief(seat.memory, now_ns)
         numbers = {"responsive": 1.0 - lagging - absent, "lagging": lagging, "absent": absent}
         return Lease(
             lead.key,
             seat.rep.id,
             "probe",
-            explain.probe(seat, age, self._estimator.settings.probe_limit),
+            explain.probe(seat, age, limit),
             explain.lead_numbers(lead, age) | numbers,
             probe=True,
             presumed_finished=self._roster.finished(seat),
@@ -100,7 +119,7 @@ class Pass:
             return None
         most_free = roster.most_free
         silent = self._watch.movable(
-            terms_of(plenty=roster.plenty(most_free)),
+            kindest_terms(plenty=roster.plenty(most_free), pace=roster.pace),
             spare=most_free > roster.reserve(STALE_AGE),
             now=now_ns,
         )
@@ -112,7 +131,7 @@ class Pass:
         spare = likely_free > roster.reserve(STALE_AGE)
         plenty = roster.plenty(likely_free)
         intent, index = self._serve(offers, likely_free, now_ns)
-        terms = terms_of(plenty=plenty)
+        terms = terms_of(plenty=plenty, pace=roster.pace)
         steal = self._watch.best(silent, offers, terms, spare=spare, floor=index, now=now_ns)
         return intent if steal is None else self._steal(steal, now_ns)
 
@@ -121,7 +140,7 @@ class Pass:
     ) -> tuple[Intent | None, float]:
         """What to do with the waiting leads, and the index of the lead that it is about (E5, E7)."""
         pool = self._pool
-        calm = pool.waiting > 1 and self._calm(now_ns)
+        calm = pool.waiting > 1 and self._roster.calm(pool.younger(now_ns, FIRST_MINUTE))
         first = pool.best(now_ns, calm=calm) if pool.waiting else None
         if first is None:
             return None, 0.0
@@ -138,21 +157,21 @@ class Pass:
             else:
                 continue
             if intent is not None:
-                return intent, pool.order_index(lead, now_ns)
+                return intent, self._cost_of_waiting(lead, age)
         if not kept:
             return None, 0.0
         return self._defer(first, pool.age_seconds(first, now_ns), likely_free), 0.0
+
+    def _cost_of_waiting(self, lead: Lead, age: float) -> float:
+        """What the lead loses if the free rep takes another one first: a minute at the usual pace."""
+        start = age + 10.0
+        return lead.quality * (worth(start) - worth(start + 60.0 * self._roster.pace))
 
     def _all_wait(self, likely_free: float, now_ns: int) -> bool:
         """Whether no lead is fresh and none so old that the reserve lets it pass."""
         if likely_free > self._roster.reserve(math.inf):
             return False
         return not self._pool.younger(now_ns, STALE_AGE)
-
-    def _calm(self, now_ns: int) -> bool:
-        """Whether all fresh leads are served so soon that none needs to be given up for another."""
-        backlog = self._pool.younger(now_ns, FIRST_MINUTE) * self._roster.seconds_a_lead()
-        return backlog <= CALM_BACKLOG
 
     def _lineup(self, first: Lead, calm: bool, now_ns: int) -> Iterable[Lead]:
         """The best lead, and only if it cannot be given now, the ones behind it."""

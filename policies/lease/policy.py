@@ -189,8 +189,7 @@ class Lease:
         m = seat.memory
         if seat.deep:
             if lead.probe:
-                settings = self._estimator.settings
-                span = settings.probe_limit + settings.probe_gap
+                span = self._estimator.settings.probe_limit + self._roster.probe_gap
                 m.next_probe_ns = now_ns + self._pool.span_ns(span)
             if m.pulse is None or len(rep.open) <= 1:
                 self._beat(seat, now_ns)
@@ -240,8 +239,7 @@ class Lease:
         slot = self._drop(seat, lead.key)
         if slot is not None:
             if slot.probe:
-                gap = self._estimator.settings.probe_gap
-                m.next_probe_ns = now_ns + self._pool.span_ns(gap)
+                m.next_probe_ns = now_ns + self._pool.span_ns(self._roster.probe_gap)
             if silent and not slot.claimed:
                 self._lose(m, slot, now_ns)
         elif silent and seat.deep and m.pulse is not None:

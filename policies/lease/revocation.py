@@ -23,7 +23,6 @@ from policies.lease.settings import (
     PRICE_STALE,
     RECHECK_AGES,
     STALE_AGE,
-    STEAL_AGE,
     STEAL_LIMIT,
     UNLIMITED_AGE,
 )
@@ -70,11 +69,23 @@ class Terms(NamedTuple):
     limit: int
 
 
-def terms_of(*, plenty: bool) -> Terms:
-    """The terms now. ``plenty``: most reps are free, so that a move takes nothing from anybody."""
+def terms_of(*, plenty: bool, pace: float) -> Terms:
+    """The terms now. ``plenty``: most reps are free, so that a move takes nothing from anybody.
+    ``pace``: how much of a rep's time a move costs."""
     if plenty:
         return Terms(PLENTY_PRICE_FRESH, PLENTY_PRICE_STALE, PLENTY_STEAL_LIMIT)
-    return Terms(PRICE_FRESH, PRICE_STALE, STEAL_LIMIT)
+    return Terms(PRICE_FRESH * pace, PRICE_STALE * pace, STEAL_LIMIT)
+
+
+def kindest_terms(*, plenty: bool, pace: float) -> Terms:
+    """The terms as they are at best. ``plenty``: most reps may be free."""
+    usual = terms_of(plenty=False, pace=pace)
+    if not plenty:
+        return usual
+    free = terms_of(plenty=True, pace=pace)
+    return Terms(
+        min(usual.fresh, free.fresh), min(usual.stale, free.stale), max(usual.limit, free.limit)
+    )
 
 
 class Watch:
@@ -88,8 +99,6 @@ class Watch:
         self._pool = pool
         self._roster = roster
         self._spans = [pool.span_ns(age) for age in RECHECK_AGES]
-        self._ripe = pool.span_ns(STEAL_AGE)
-        self._probe = pool.span_ns(roster.estimator.settings.probe_limit)
         self._standing: list[tuple[int, int, str]] = []
         self._timers: list[tuple[int, int, int, str]] = []
         self.due: dict[str, int] = {}
@@ -111,7 +120,7 @@ class Watch:
         self.due.pop(slot.lead_key, None)
 
     def _arm(self, index: int, slot: Slot, now_ns: int) -> None:
-        spans = (self._probe,) if slot.probe else self._spans
+        spans = [self._roster.probe_span_ns(slot)] if slot.probe else self._spans
         passed = now_ns - slot.since_ns
         at = bisect_right(spans, passed)
         if at < len(spans):
@@ -150,7 +159,8 @@ class Watch:
 
     def sweep(self, now_ns: int) -> None:
         """A rep became free: look at the youngest of the leases old enough to move."""
-        end = bisect_left(self._standing, (now_ns - self._ripe + 1, -1, ""))
+        ripe = self._pool.span_ns(self._roster.steal_age)
+        end = bisect_left(self._standing, (now_ns - ripe + 1, -1, ""))
         for _, index, key in self._standing[max(0, end - _SWEEP) : end]:
             self.due[key] = index
 
@@ -159,7 +169,11 @@ class Watch:
         for key, index in self.due.items():
             seat = self._roster.seats[index]
             slot = seat.memory.slot_of(key)
-            if slot is None or not slot.probe or now_ns - slot.since_ns < self._probe:
+            if (
+                slot is None
+                or not slot.probe
+                or now_ns - slot.since_ns < self._roster.probe_span_ns(slot)
+            ):
                 continue
             lead = self._pool.lead(key)
             if lead is not None and not in_progress(lead):
@@ -170,7 +184,7 @@ class Watch:
         """The due leases that would be worth a move on these terms if somebody took them on the spot, in
         the order of their keys; stale ones with ``spare`` alone. It asks for no taker: most leases that
         are looked at stay."""
-        least = PANIC_STEAL_AGE if self._roster.panic else STEAL_AGE
+        least = PANIC_STEAL_AGE if self._roster.panic else self._roster.steal_age
         found = []
         for key, index in sorted(self.due.items()):
             silent = self._silent(key, self._roster.seats[index], terms, spare, least, now)

@@ -12,11 +12,15 @@ import math
 from bisect import bisect_left, insort
 from typing import Final, Literal
 
+from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.lease.estimator import Estimator
-from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory
+from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory, Slot
 from policies.lease.settings import (
+    CALM_BACKLOG,
+    CALM_BACKLOG_QUICK,
+    LONG_SILENT_CALLS,
     OLD_AGE,
     PLENTY,
     PROMPT_FROM,
@@ -26,7 +30,12 @@ from policies.lease.settings import (
     SAMPLE,
     SCAN,
     SKILL_POWER,
+    STALE_AGE,
+    STEAL_AGE,
+    STEAL_AGE_QUICK,
     UNCONFIRMED_BUSY,
+    USUAL_CALL,
+    YOUNG_PROBE_LIMIT,
 )
 
 Place = Literal["", "eligible", "low"]
@@ -96,7 +105,13 @@ class Seat:
 
 
 class Roster:
-    """All members of the pool and the classes that the algorithm asks for."""
+    """All members of the pool and the classes that the algorithm asks for.
+
+    ``usual_handling``: seconds that a lead usually takes here, from what those at work have shown.
+    ``pace``: that against a usual call, 1 at most: what a lead loses while the next rep is waited for,
+    and what a vain move wastes, goes with it. ``steal_age``: before so many silent seconds no lead
+    moves on.
+    """
 
     def __init__(self, estimator: Estimator, pool: PoolView) -> None:
         self.estimator = estimator
@@ -112,6 +127,7 @@ class Roster:
         self._expected = 0
         self._handled = 0
         self._longer = 0
+        self._know_the_pace()
         self._entering: list[tuple[int, int]] = []
         self._turning: list[tuple[int, int]] = []
 
@@ -132,11 +148,11 @@ class Roster:
         """Mean share of work of those logged in."""
         return self._shares / SHARE_UNIT / self.at_work if self.at_work else 0.0
 
-    def seconds_a_lead(self) -> float:
-        """How often one of those at work is done with a lead, by the floor's usual handling time."""
-        working = self.at_work - self.slowed
-        handled, longer = self._handled / SHARE_UNIT, self._longer / SHARE_UNIT
-        return self.estimator.usual_handling(handled, longer) / max(1, working)
+    def calm(self, fresh: int) -> bool:
+        """Whether ``fresh`` leads, all of the first minute, are served so soon that none needs to be
+        given up for another."""
+        limit = CALM_BACKLOG_QUICK + (CALM_BACKLOG - CALM_BACKLOG_QUICK) * self.pace
+        return fresh * self.usual_handling <= limit * max(1, self.at_work - self.slowed)
 
     @property
     def level(self) -> float:
@@ -241,9 +257,18 @@ class Roster:
         self._handled -= seat.handled
         self._longer -= seat.longer
         handled, longer = self.estimator.handled(seat.memory) if seat.at_work else (0.0, 0.0)
+        before = seat.handled, seat.longer
         seat.handled, seat.longer = round(handled * SHARE_UNIT), round(longer * SHARE_UNIT)
         self._handled += seat.handled
         self._longer += seat.longer
+        if (seat.handled, seat.longer) != before:
+            self._know_the_pace()
+
+    def _know_the_pace(self) -> None:
+        handled, longer = self._handled / SHARE_UNIT, self._longer / SHARE_UNIT
+        self.usual_handling = self.estimator.usual_handling(handled, longer)
+        self.pace = min(1.0, self.usual_handling / USUAL_CALL)
+        self.steal_age = max(STEAL_AGE_QUICK, STEAL_AGE * self.pace)
 
     def _can_receive(self, seat: Seat) -> bool:
         rep, m = seat.rep, seat.memory
@@ -461,6 +486,31 @@ class Roster:
     def _queued(self, seat: Seat) -> float:
         """Seconds of work in front of a lead that joins a deep pipeline."""
         return len(seat.rep.open) * seat.handling
+
+    @property
+    def probe_gap(self) -> float:
+        """Seconds from a probe to the next; where calls are short they come sooner."""
+        return min(self.estimator.settings.probe_gap, self._long)
+
+    @property
+    def _long(self) -> float:
+        return LONG_SILENT_CALLS * self.usual_handling
+
+    def probe_limit(self, lead: Lead, given_ns: int) -> float:
+        """Seconds after which a probe given then is taken back."""
+        limit = self.estimator.settings.probe_limit
+        stale = self._pool.age_seconds(lead, given_ns) > STALE_AGE
+        return limit if stale else min(limit, YOUNG_PROBE_LIMIT)
+
+    def probe_span_ns(self, slot: Slot) -> int:
+        """How long the probe of this slot stays."""
+        lead = self._pool.lead(slot.lead_key)
+        return self._pool.span_ns(self.probe_limit(lead, slot.since_ns)) if lead else 0
+
+    def long_silent(self, seat: Seat, now_ns: int) -> bool:
+        """Whether so long nothing was heard of the rep, nor tried, that a lead that has just come may be
+        spent on finding out. (Where leads queue, nothing would take it back in time.)"""
+        return not seat.deep and (now_ns - seat.memory.stamp_ns) * self.estimator.rate >= self._long
 
     def probe_candidates(self, now_ns: int) -> list[Seat]:
         """Slowed reps who can be given a probe now, the likeliest free first."""

@@ -46,9 +46,13 @@ PROMPT_FROM: Final = 0.25
 LOOK_AGAIN: Final = 10.0
 """A lead that waits beside a free rep is looked at again so often."""
 FIRST_MINUTE: Final = 60.0
+USUAL_CALL: Final = 200.0
+"""A rep's time counts less where leads take less than these seconds: see ``Roster.pace``."""
 CALM_BACKLOG: Final = 30.0
+CALM_BACKLOG_QUICK: Final = 60.0
 """The floor is calm while those at work take all waiting leads in their first minute within so many
-seconds. Then the oldest of them goes first: none needs to be given up for another."""
+seconds; towards the second figure where calls are short, for there a queue passes sooner. Then the oldest
+of them goes first: none needs to be given up for another."""
 RESERVE: Final = 0.12
 RESERVE_REPS: Final = 3.0
 RESERVE_MOST: Final = 0.5
@@ -63,6 +67,8 @@ SLOW_OUTCOME: Final = 45.0
 PRICE_FRESH: Final = 0.12
 PRICE_STALE: Final = 0.10
 STEAL_AGE: Final = 14.0
+STEAL_AGE_QUICK: Final = 8.0
+"""Less silence than this never moves a lead, however short calls are."""
 PANIC_STEAL_AGE: Final = 120.0
 STEAL_LIMIT: Final = 2
 UNLIMITED_AGE: Final = 600.0
@@ -70,10 +76,17 @@ PROBE_RECALLS: Final = 3
 PANIC_SHOWN: Final = 30.0
 """A panic's begin or end is told to all slowed reps at once, and so long nothing else about it: where it
 comes and goes with every event, not every event may cost a sentence for each of them."""
+YOUNG_AGE: Final = 5.0
+YOUNG_PROBE_LIMIT: Final = 30.0
+LONG_SILENT_CALLS: Final = 4.0
+"""A slowed rep of whom nothing was heard for so many usual calls gets a lead that has just come, for
+``YOUNG_PROBE_LIMIT`` seconds: a lead up to ``YOUNG_AGE`` is still reached in its first minute if it comes
+back."""
 RECHECK_AGES: Final = (
     15.0, 18.0, 21.0, 25.0, 30.0, 37.0, 45.0, 61.0, 80.0, 110.0, 150.0, 200.0, 300.0, 450.0, 600.0,
 )  # fmt: skip
-"""The ages at which a silent lease is looked at again; earlier ones cannot end in a steal."""
+"""The ages at which a silent lease is looked at again; before the first of them it moves on
+only as somebody becomes free."""
 SILENT_FROM: Final = 0.3
 """A lost lease of which slowness or absence are the reason with at least this chance counts as one more
 unanswered lead in a row."""

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from bench import dark_daemon
 from bench.__main__ import main
-from bench.dark import CASES, means
+from bench.dark import CASES, MAKERS, means
 from bench.dark_floor import DARK, SLOW, Case, Record, arrivals, figures
-from bench.dark_virtual import CentralQueue, lease, play
+from bench.dark_queues import BreakerQueue, CentralQueue, KnowingQueue, RecallQueue
+from bench.dark_virtual import lease, play
 from tests.real import need_program
 
 SHORT = Case(0.8, trouble=20.0, scored_until=200.0, end=260.0)
@@ -70,6 +71,24 @@ def test_the_central_queue_never_takes_a_lead_back() -> None:
     assert found.scored > 0
 
 
+def test_the_queues_that_take_leads_back_leave_none_with_the_dark_rep() -> None:
+    without, recall, breaker, knowing = (
+        means([play(SHORT, draw, make) for draw in range(1, 7)])
+        for make in (CentralQueue, RecallQueue, BreakerQueue, KnowingQueue)
+    )
+    assert without["held_dark"] > 0.0
+    assert recall["held_dark"] == breaker["held_dark"] == knowing["held_dark"] == 0.0
+    assert recall["given_dark"] > breaker["given_dark"] > knowing["given_dark"] == 0.0
+    assert recall["given_slow"] > 2 * breaker["given_slow"]
+    assert knowing["within_60"] == 100.0
+
+
+def test_who_was_paused_is_tested_again() -> None:
+    case = Case(0.8, back=400.0, scored_until=600.0, end=660.0)
+    found = [play(case, draw, BreakerQueue) for draw in (3, 5)]
+    assert all(one.returned is not None and one.returned <= 160.0 for one in found)
+
+
 def test_the_command_prints_the_cases_and_ends_with_json(capsys, monkeypatch) -> None:
     monkeypatch.setattr(
         "bench.dark.CASES",
@@ -79,7 +98,7 @@ def test_the_command_prints_the_cases_and_ends_with_json(capsys, monkeypatch) ->
     assert main(["dark", "--draws", "1", "--json"]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["draws"] == 1
-    assert set(last["cases"][SHORT.name]) == {"lease", "central queue"}
+    assert set(last["cases"][SHORT.name]) == set(MAKERS)
 
 
 @pytest.mark.long

@@ -84,7 +84,7 @@ class FakePool:
 
     def order_index(self, lead: Lead, now_ns: int, *, calm: bool = False) -> float:
         age = self.age_seconds(lead, now_ns)
-        age = 20 if calm and 20 < age <= 45 else age
+        age = 20 if calm and 20 < age <= 52 else age
         return lead.quality * (curve(age + 10) - curve(age + 70))
 
     def age_seconds(self, lead: Lead, now_ns: int) -> float:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from distributor.domain.curve import worth
 from policies.lease.choice import expected_worth
-from policies.lease.revocation import terms_of
+from policies.lease.revocation import kindest_terms, terms_of
 
 _SECONDS = st.floats(0.0, 200_000.0)
 
@@ -20,9 +20,12 @@ def test_no_taker_is_worth_more_than_a_contact_on_the_spot(
     assert expected_worth((p, 1.0, lag, 0), age) <= worth(age) + 1e-9
 
 
-def test_in_plenty_a_move_costs_less_and_more_of_them_are_allowed() -> None:
-    """So the terms of the most that may be free pass nothing over that the exact ones would move."""
-    plenty, scarce = terms_of(plenty=True), terms_of(plenty=False)
-    assert plenty.fresh <= scarce.fresh
-    assert plenty.stale <= scarce.stale
-    assert plenty.limit >= scarce.limit
+@given(st.floats(0.01, 1.0), st.booleans(), st.booleans())
+def test_the_kindest_terms_pass_nothing_over_that_the_true_ones_would_move(
+    pace: float, may_be: bool, is_so: bool
+) -> None:
+    best = kindest_terms(plenty=may_be, pace=pace)
+    true = terms_of(plenty=may_be and is_so, pace=pace)
+    assert best.fresh <= true.fresh
+    assert best.stale <= true.stale
+    assert best.limit >= true.limit

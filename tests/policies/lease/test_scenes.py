@@ -11,6 +11,7 @@ from distributor.domain.policy import Lease as LeaseIntent
 from distributor.domain.rep import Rep
 from policies.lease import Lease
 from policies.lease.memory import RepMemory
+from policies.lease.revocation import terms_of
 from policies.lease.settings import FIRM
 
 
@@ -84,7 +85,7 @@ def test_a_short_queue_is_served_by_age_and_a_long_one_by_value() -> None:
     for rep in list(scene.pool.members):
         scene.presence(rep, "busy")
     near, fresh = scene.lead(age=44), scene.lead(age=21)
-    late = scene.lead(age=50)
+    late = scene.lead(age=55)
     scene.presence("r0", "ready")
     assert scene.holder(near) == "r0"
     many = [scene.lead() for _ in range(3)]
@@ -255,6 +256,72 @@ def test_test_leads_last_60_seconds_and_come_200_seconds_apart() -> None:
     assert probes[:4] == [(0, "Lease"), (60, "Recall"), (260, "Lease"), (320, "Recall")]
     m = memory(scene, "r0")
     assert m.next_probe_ns == pytest.approx(BEGIN_NS + scene.pool.span_ns(begin + 520), abs=10**8)
+
+
+def test_a_long_silent_rep_gets_a_new_lead_for_half_a_minute() -> None:
+    """Also where no lead is ever old a rep who is back is found again."""
+    scene = floor(12)
+    slow_down(scene, "r0")
+    for rep in list(scene.pool.members)[1:]:
+        scene.presence(rep, "busy")
+    scene.after(940)
+    early = scene.lead()
+    assert scene.holder(early) == "", "four calls of 240 s are not over"
+    scene.after(70)
+    new = scene.lead()
+    assert (scene.holder(early), scene.holder(new)) == ("", "r0")
+    probe = scene.log[-1][1]
+    assert isinstance(probe, LeaseIntent)
+    assert probe.probe
+    assert "New lead" in probe.because
+    assert "back in 30 s" in probe.because
+    scene.after(29)
+    assert scene.holder(new) == "r0"
+    scene.after(2)
+    assert scene.holder(new) == ""
+
+
+def _with_calls_of(seconds: float) -> Floor:
+    """Two reps of three work, and have had many calls of this length."""
+    scene = floor(3)
+    scene.presence("r2", "away")
+    for _ in range(40):
+        key = scene.lead()
+        scene.after(5)
+        scene.contact(key)
+        scene.after(seconds)
+        scene.finish(key)
+        scene.after(120)
+    return scene
+
+
+@pytest.mark.parametrize(("seconds", "price"), [(25.0, 0.025), (240.0, 0.12)])
+def test_where_calls_are_short_a_move_costs_less(seconds: float, price: float) -> None:
+    scene = _with_calls_of(seconds)
+    roster = scene.policy._roster
+    terms = terms_of(plenty=False, pace=roster.pace)
+    assert terms.fresh == pytest.approx(price, rel=0.2)
+    assert roster.steal_age == pytest.approx(8.0 if seconds < 100.0 else 14.0)
+
+
+def test_where_calls_are_short_a_longer_queue_still_goes_by_age() -> None:
+    quick, usual = _with_calls_of(25.0), _with_calls_of(240.0)
+    assert quick.policy._roster.calm(2)
+    assert not usual.policy._roster.calm(1)
+
+
+def test_where_calls_are_short_a_lead_moves_on_before_another_is_served() -> None:
+    """The lead that lies is the older one, and the other loses little by the next rep's half a minute."""
+    scene = _with_calls_of(25.0)
+    lies = scene.lead(age=15)
+    holder = scene.holder(lies)
+    other = next(rep for rep in ("r0", "r1") if rep != holder)
+    scene.presence(other, "busy")
+    scene.after(10)
+    waits = scene.lead()
+    scene.presence(other, "ready")
+    assert scene.holder(lies) == other
+    assert scene.holder(waits) != other
 
 
 def test_a_lead_recalled_three_times_is_no_test_lead() -> None:
