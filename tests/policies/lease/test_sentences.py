@@ -37,7 +37,10 @@ def test_a_slowed_rep_is_told_from_which_instant_a_probe_can_come() -> None:
     """Not in how many seconds: nobody tells the rep again when they have passed."""
     scene = Floor(Lease(), 3)
     slow_down(scene, "r0")
-    assert "the next waiting lead over 3 min old, or after a long silence a new one, comes as a probe" in shown(scene, "r0").restores
+    assert (
+        "the next waiting lead over 3 min old, or after a long silence a new one, comes as a probe"
+        in shown(scene, "r0").restores
+    )
     for key in (scene.lead(), scene.lead()):
         scene.contact(key)
     scene.to(10)
