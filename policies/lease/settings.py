@@ -78,7 +78,7 @@ PANIC_SHOWN: Final = 30.0
 comes and goes with every event, not every event may cost a sentence for each of them."""
 YOUNG_AGE: Final = 5.0
 YOUNG_PROBE_LIMIT: Final = 30.0
-LONG_SILENT_CALLS: Final = 4.0
+LONG_SILENT_CALLS: Final = 5.0
 """A slowed rep of whom nothing was heard for so many usual calls gets a lead that has just come, for
 ``YOUNG_PROBE_LIMIT`` seconds: a lead up to ``YOUNG_AGE`` is still reached in its first minute if it comes
 back."""

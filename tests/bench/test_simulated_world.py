@@ -394,7 +394,7 @@ def test_a_push_baseline_queues_leads_and_a_window_of_one_does_not() -> None:
             if rep >= 0
         ]
         steps += [(at, -1, rep) for at, rep, _ in record.returns]
-        for _, step, rep in sorted(steps, key=lambda s: s[0]):
+        for _, step, rep in sorted(steps):
             depth[rep] = depth.get(rep, 0) + step
             most = max(most, depth[rep])
         return most
