@@ -99,6 +99,8 @@ def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, 
         "contacts_on_time": rep.contacts_on_time,
         "override": rep.override,
         "override_until": _until(rep.override_until_ns, rfc3339),
+        "override_reason": rep.override_reason,
+        "override_by": rep.override_by,
     }
 
 

@@ -37,7 +37,8 @@ class Rep(Struct, gc=False):
     ``sends_states``: whether a dialer reports busy or wrap-up for this rep, so that its ``ready`` can
     be believed to mean "free". ``free_from_ns``: pace and wrap-up end then. ``last_freed_ns``: when
     the rep last became able to receive. ``paused_until_ns``: 0 not paused. ``override``: a
-    supervisor's flow for this rep until ``override_until_ns`` (None: none).
+    supervisor's flow for this rep until ``override_until_ns`` (None: none), set by ``override_by``.
+    ``judged``: the policy's own flow when the override began, while no sign of life has changed it.
     """
 
     id: str
@@ -70,6 +71,8 @@ class Rep(Struct, gc=False):
     flow: Flow = Flow()
     paused_since_ns: int = 0
     override_since_ns: int = 0
+    override_by: str = ""
+    judged: Flow = Flow()
 
     def flow_in_force(self, now_ns: int) -> Flow:
         """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,

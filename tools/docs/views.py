@@ -75,6 +75,8 @@ _REP: Final = {
     "contacts_on_time": _COUNT,
     "override": {"type": ["number", "null"], "description": "A flow set by a supervisor."},
     "override_until": _TIME_OR_NULL,
+    "override_reason": _TEXT,
+    "override_by": {"type": "string", "description": "Who set it: the name of the token."},
 }
 
 VIEWS: Final[dict[str, Any]] = {
