@@ -13,7 +13,7 @@ from bench import options
 from bench.output import Progress, finish, goal, say, table
 from bench.stats import percentile
 from bench.world import BODY, SECOND, World, lead
-from distributor.app.policies import Policies
+from distributor.settings.policies import Policies
 
 REPS = (10, 50, 200, 1_000, 10_000)
 WARM_SECONDS = 900.0

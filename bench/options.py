@@ -7,8 +7,8 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from distributor.app.policies import Policies
 from distributor.errors import BadConfig
+from distributor.settings.policies import Policies
 
 
 def count(text: str) -> int:

@@ -14,13 +14,13 @@ from bench import options
 from bench.output import Progress, finish, goal, say
 from bench.world import BEGIN_NS, BODY, lead
 from distributor import __version__
-from distributor.app.policies import Policies
 from distributor.app.recovery import recover
 from distributor.core.engine import Engine
 from distributor.domain.events import Event, FloorChanged, Started
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
 from distributor.domain.journal import Batch, Entry, SnapshotImage
 from distributor.runtime.clock import entropy
+from distributor.settings.policies import Policies
 from distributor.store.sqlite import SQLiteStore
 
 GOAL_SECONDS = 20.0

@@ -21,8 +21,8 @@ from bench.scrape_library import LibraryScrape
 from bench.scrape_site import Heart, Site, as_in_the_daemon
 from bench.stats import middle, percentile
 from bench.world import World
-from distributor.app.policies import Policies
 from distributor.observe.metrics import PerRep
+from distributor.settings.policies import Policies
 
 GOALS_MS = {2_000: 5.0, 10_000: 10.0}
 """The most reps -> milliseconds of the loop that a scrape of so many may cost."""

@@ -48,9 +48,9 @@ class LibraryScrape(Collector):
                 why.add_metric((rep.id, flow.reason), 1)
                 if flow.since_ns:
                     since.add_metric(both, flow.since_ns / 1e9)
-            paused = flow.reason == "paused" and rep.state != "offline"
+            shown = rep.state_in_force(self._now_ns)
             for name in SHOWN_STATES:
-                state.add_metric((rep.id, name), name == ("paused" if paused else rep.state))
+                state.add_metric((rep.id, name), name == shown)
             assignments.add_metric(alone, rep.assignments)
             contacts.add_metric((rep.id, "true"), rep.contacts_on_time)
             contacts.add_metric((rep.id, "false"), rep.contacts - rep.contacts_on_time)

@@ -116,13 +116,17 @@ def run(args: argparse.Namespace) -> int:
     tuning.check(overrides)
     plan = _plan(args)
     scenarios = _load(plan, needed=not args.other_worlds and ALL not in (args.scenario or ()))
+    seeds = {
+        place: goals.enough(place, found, args.seeds) if args.goals else args.seeds
+        for place, found in scenarios.items()
+    }
     tasks = [
         Task(place, scenarios[place], name, seed, delays=bool(args.plot))
         for place in scenarios
         for name in plan[place]
-        for seed in args.seeds
+        for seed in seeds[place]
     ]
-    results = Results(scenarios, args.seeds, do_all(tasks, args.jobs, overrides))
+    results = Results(scenarios, seeds, do_all(tasks, args.jobs, overrides))
     built = _report(args, results)
     results.show_cost()
     if args.plot:

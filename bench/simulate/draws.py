@@ -188,7 +188,9 @@ def _arrivals(
 ) -> NDArray[np.float64]:
     """Times of arrival in seconds: a Poisson process of batches whose rate moves."""
     if scenario.arrivals != POISSON:
-        return arrivals_of(scenario.arrivals, scenario.shift_seconds, scenario.arrivals_begin)
+        speed = scenario.arrivals_speed
+        span = scenario.shift_seconds * speed
+        return arrivals_of(scenario.arrivals, span, scenario.arrivals_begin) / speed
     grid = np.arange(0.0, scenario.shift_seconds + 1.0)
     rate = _rate(scenario, crew, grid, stream(seed, number, Purpose.WINDOWS))
     passed = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(grid))]) / scenario.batch_mean

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Final
 
 from msgspec import Struct
 
 from bench.output import say, table
+from bench.simulate import draws
 from bench.simulate.bound import BEST, BOUND
 from bench.simulate.results import Results
+from bench.simulate.scenario import Scenario
 
 IDLE: Final = "longest_idle"
 RANKED: Final = ("longest_idle", "least_loaded", "weighted", "fair", "rotate")
 """The baselines whose ranking must be the same under the other curve."""
 REACTION: Final = "reaction"
+REACTIONS: Final = (REACTION, "reaction-events")
 EPISODES: Final = 150
 """Recovery is noisy: so many lag episodes are to be seen."""
+MOST_RUNS: Final = 32
+"""No more runs than these are made to see them."""
 WITHIN: Final = 0.005
 """The lower limit of a share of the bound's value may lie so much below the goal."""
 
@@ -72,6 +77,24 @@ def needed(policy: str) -> dict[str, list[str]]:
     return found
 
 
+def enough(place: str, scenario: Scenario, seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds to run a scenario on: of the reaction so many more, after the last one, as it takes to see
+    enough lag episodes. How many there are is drawn before anything is decided."""
+    found = list(seeds)
+    if place not in REACTIONS:
+        return tuple(found)
+    seen = sum(_lag_episodes(scenario, seed) for seed in found)
+    while seen < EPISODES and len(found) < MOST_RUNS:
+        found.append(max(found) + 1)
+        seen += _lag_episodes(scenario, found[-1])
+    return tuple(found)
+
+
+def _lag_episodes(scenario: Scenario, seed: int) -> int:
+    shift = draws.shift(scenario, draws.people(scenario, seed), seed)
+    return sum(bool(roster.lag[1]) for roster in shift.rosters)
+
+
 def show(results: Results, policy: str) -> list[dict[str, object]]:
     """Print the table; the same for JSON."""
     rows: list[tuple[str, ...]] = []
@@ -103,12 +126,22 @@ def show(results: Results, policy: str) -> list[dict[str, object]]:
             }
         )
     table(("goal", "scenario", "what", "target", policy, "95 %", ""), rows)
-    seen = sum(f.lag_episodes for f in results.figures(REACTION, policy))
-    if seen < EPISODES:
-        say(f"recovery: over {seen} lag episodes; take more seeds for the {EPISODES} of the goal")
+    _show_episodes(results, policy)
     reached = sum(row[-1] == "reached" for row in rows)
     say(f"{reached} of {len(rows)} reached")
     return built
+
+
+def _show_episodes(results: Results, policy: str) -> None:
+    for place in REACTIONS:
+        runs, seeds = results.figures(place, policy), results.seeds[place]
+        lags = sum(f.lag_episodes for f in runs)
+        absences = sum(len(f.fresh_per_absence) for f in runs)
+        few = f"; take more seeds for the {EPISODES} of the goal" if lags < EPISODES else ""
+        say(
+            f"{place}: seeds {seeds[0]} to {seeds[-1]}, {absences} silent absences, "
+            f"{lags} lag episodes{few}"
+        )
 
 
 # -- how each is measured -------------------------------------------------------------------------
@@ -217,7 +250,7 @@ def _scenarios() -> list[Goal]:
 
 
 def _reaction() -> list[Goal]:
-    place, told = REACTION, "reaction-events"
+    place, told = REACTIONS
 
     def one(key: str, what: str, at: float, where: str = place, *, least: bool) -> Goal:
         return _goal("G4", where, what, at, _reacted(where, key), least=least)

@@ -18,6 +18,7 @@ NEIGHBOURS: Final = {
     "s11-200": "s1-90",
     "other-bank": "s1-80",
     "other-fire": "s1-80",
+    "other-fire-fast": "s1-80",
 }
 """Another world -> the ordinary shift beside which it stands."""
 POINTS: Final = 3.0

@@ -162,7 +162,7 @@ def foresee(scenarios: Mapping[str, Scenario], seeds: Sequence[int]) -> Values:
 
 def show(results: Results, place: str, values: Values) -> dict[str, Any]:
     """Print each policy's value beside that of the prophet, run by run; the same for JSON."""
-    most = [values[place, seed] for seed in results.seeds]
+    most = [values[place, seed] for seed in results.seeds[place]]
     of_prophet = {
         name: estimate(
             figures.dv / bound if bound else None

@@ -27,12 +27,13 @@ _REACTION: Final = {
 
 
 class Results:
-    """What was found. Every policy was run on the same worlds, seed by seed."""
+    """What was found. Every policy was run on the same worlds, seed by seed. ``seeds``: those of each
+    scenario."""
 
     def __init__(
         self,
         scenarios: Mapping[str, Scenario],
-        seeds: Sequence[int],
+        seeds: Mapping[str, Sequence[int]],
         runs: Mapping[tuple[str, str, int], Ran],
     ) -> None:
         self.scenarios = scenarios
@@ -46,7 +47,7 @@ class Results:
 
     def figures(self, place: str, name: str) -> list[Figures]:
         """One policy's runs on a scenario, by seed."""
-        return [self.runs[place, name, seed].figures for seed in self.seeds]
+        return [self.runs[place, name, seed].figures for seed in self.seeds[place]]
 
     def summary(self, place: str, name: str) -> Summary:
         """Their means."""
@@ -59,7 +60,7 @@ class Results:
         """A scenario's results for JSON."""
         return {
             "scenario": place,
-            "seeds": list(self.seeds),
+            "seeds": list(self.seeds[place]),
             "policies": {name: self.summary(place, name).built() for name in self.policies(place)},
         }
 
@@ -69,8 +70,9 @@ class Results:
         """The tables of one scenario."""
         names = self.policies(place)
         rows = {name: self.summary(place, name) for name in names}
-        leads = sum(figures.leads for figures in self.figures(place, BOUND)) / len(self.seeds)
-        runs = f"{len(self.seeds)} run{'s' if len(self.seeds) > 1 else ''}"
+        count = len(self.seeds[place])
+        leads = sum(figures.leads for figures in self.figures(place, BOUND)) / count
+        runs = f"{count} run{'s' if count > 1 else ''}"
         say(f"{place}: {self.scenarios[place].reps} reps, {leads:,.0f} leads, {runs}")
         table(
             ("", *COLUMNS, "dv of pool"),

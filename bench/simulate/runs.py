@@ -14,7 +14,7 @@ from bench.simulate.metrics import Figures, measure
 from bench.simulate.record import Record
 from bench.simulate.scenario import Scenario
 from bench.simulate.world import World
-from distributor.app.policies import Policies
+from distributor.settings.policies import Policies
 from policies.push import PushPolicy
 
 MANY_LEADS = 1000

@@ -52,6 +52,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     leads_per_hour: float = 0.0
     arrivals: str = POISSON
     arrivals_begin: datetime | None = None
+    arrivals_speed: float = 1.0
     batch_mean: float = 1.5
     overdispersion: float = 0.2
     modulation: float = 0.3
@@ -155,7 +156,8 @@ def load(wanted: str) -> Scenario:
     if found.arrivals == POISSON:
         return found
     trace = _trace(wanted, path, found.arrivals)
-    arrivals_of(trace, found.shift_seconds, found.arrivals_begin)  # raises for what is no trace
+    span = found.shift_seconds * found.arrivals_speed
+    arrivals_of(trace, span, found.arrivals_begin)  # raises for what is no trace
     return msgspec.structs.replace(found, arrivals=trace)
 
 
@@ -202,7 +204,7 @@ def _plain(error: msgspec.ValidationError) -> str:
 
 _ABOVE_ZERO: Final = (
     "hours", "handling_mean", "handling_spread", "handling_cv", "pickup_median", "pickup_spread",
-    "availability", "lag_factor", "lag_handling", "allslow_lag", "allslow_handling",
+    "availability", "arrivals_speed", "lag_factor", "lag_handling", "allslow_lag", "allslow_handling",
     "burner_handling", "burner_lag", "lease_seconds",
 )  # fmt: skip
 

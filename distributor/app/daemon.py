@@ -11,7 +11,6 @@ import structlog
 from distributor import __version__
 from distributor.app.census import EngineCensus, rep_view
 from distributor.app.links import BrokerSide, DialerSide
-from distributor.app.policies import Policies
 from distributor.app.recovery import Recovered, recover
 from distributor.app.web import WebSide
 from distributor.delivery.delays import DelayWatch
@@ -37,6 +36,7 @@ from distributor.runtime.dispatcher import Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
 from distributor.runtime.quarantine import Quarantine
 from distributor.settings import Settings, to_floor
+from distributor.settings.policies import Remembered
 from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
@@ -92,7 +92,7 @@ class Daemon:
         with _told("start_failed"):
             self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
             try:
-                self.recovered = await recover(self.store, Policies())
+                self.recovered = await recover(self.store, Remembered())
                 self.engine = self.recovered.engine
                 self.engine.resume()
             except BaseException:
@@ -136,7 +136,7 @@ class Daemon:
             on_result=self._settled,
             on_given_up=self._given_up,
         )
-        self._delays = DelayWatch(
+        self.delays = DelayWatch(
             self.outbox,
             self.clock.now_ns,
             lambda: self.settings.flow.time_scale,
@@ -183,7 +183,7 @@ class Daemon:
         self.inbox.push(Submission(self._first_events()))
         self._dispatching = self._serve(self.dispatcher.run(), "dispatcher")
         self._serve(self.outbox.run(), "outbox")
-        self._serve(self._delays.run(), "delays")
+        self._serve(self.delays.run(), "delays")
         self._serve(watch_loop_lag(self.metrics.loop_lag), "loop lag")
 
     def _first_events(self) -> list[Event]:
@@ -241,11 +241,12 @@ class Daemon:
 
     def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
         self.metrics.delivered(message.target, result, seconds)
-        self._delays.settled(message, result, seconds)
+        self.delays.settled(message, result, seconds)
 
-    def _delayed(self, assignment_ids: Sequence[str], delivered: bool) -> None:
+    def _delayed(self, assignment_ids: Sequence[str], delivered: bool, reason: str) -> None:
         if self.inbox.open:
-            self.inbox.push(Submission([DeliveryDelayed(tuple(assignment_ids), delivered)]))
+            event = DeliveryDelayed(tuple(assignment_ids), delivered, reason)
+            self.inbox.push(Submission([event]))
 
     def _given_up(self, item: Item, settlement: Settlement) -> bool:
         """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides
@@ -273,7 +274,8 @@ class Daemon:
         if self.settings.log.level in ("debug", "info"):
             for entry in entries:
                 for line in lead_lines(entry):
-                    log.info("assigned", **line)
+                    tell = log.info if line["attempt"] == 1 else log.debug
+                    tell("assigned", **line)
 
     def mark_target(self, target: str, up: bool, reason: str) -> None:
         """A dialer stopped or began to take messages: the core learns it like everything else."""
@@ -335,7 +337,7 @@ class Daemon:
     # -- new settings --------------------------------------------------------------------------
 
     async def take_settings(self, settings: Settings) -> None:
-        """Put new settings in force; they were checked as a whole."""
+        """Put new settings in force, which were checked as a whole: they are when this returns."""
         if problems := standards.unreadable(settings.flow):
             self.refuse_settings(problems)
             return
@@ -356,7 +358,9 @@ class Daemon:
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor
-            self.inbox.push(Submission([FloorChanged(floor)]))
+            committed = asyncio.Event()
+            self.inbox.push(Submission([FloorChanged(floor)], done=lambda _: committed.set()))
+            await committed.wait()
         self.metrics.reloaded(True, self.clock.now_ns())
         log.info("settings_taken", digest=floor.digest)
 
@@ -432,7 +436,8 @@ def _told(event: str) -> Iterator[None]:
 def _directory(settings: Settings) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
     forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
-    return Directory((rep.id for rep in settings.reps), vendors, forms)
+    reps, pools = (rep.id for rep in settings.reps), (pool.id for pool in settings.pools)
+    return Directory(reps, vendors, forms, pools)
 
 
 def _routes(settings: Settings) -> Routes:

@@ -60,6 +60,8 @@ class BrokerSide:
             daemon.clock.now_ns,
             assign_topic=f"{settings.topic_prefix}/dialer/assign",
             assign_batch=settings.assign_batch,
+            desktops=settings.rep_topics,
+            on_unheard=daemon.delays.unheard,
         )
         self.link.listen(self.intake.subscriptions, self.intake.on_message)
         self.link.on_connected.append(self._connected)

@@ -135,6 +135,10 @@ class StoreViews:
         """The decision record."""
         return await self._reader.ask(self._reader.why, lead_key, rep, self._now_ns())
 
+    async def knows_rep(self, rep: str) -> bool:
+        """Whether a rep is or was on the floor."""
+        return await self._reader.ask(self._reader.knows_rep, rep)
+
     async def exceptions(self) -> Sequence[dict[str, Any]]:
         """The open cases."""
         return await self._reader.ask(self._reader.exceptions)

@@ -100,7 +100,9 @@ class Apply:
         rep.assignments += 1
         rep.last_assigned_ns = decision.at_ns
         if rep.pace_ns:
-            rep.free_from_ns = max(rep.free_from_ns, decision.at_ns + rep.pace_ns)
+            paced_ns = decision.at_ns + rep.pace_ns
+            if paced_ns >= rep.free_from_ns:
+                rep.free_from_ns, rep.wraps_up = paced_ns, False
             state.deadlines.set(rep.free_from_ns, "rep", rep.id)
         if decision.pool in state.pools:
             state.pools[decision.pool].picks += 1
@@ -205,7 +207,7 @@ class Apply:
         if rep is not None and decision.cause in _SIGNS_OF_LIFE:
             rep.judged = Flow()
         if rep is not None and decision.free_from_ns > rep.free_from_ns:
-            rep.free_from_ns = decision.free_from_ns
+            rep.free_from_ns, rep.wraps_up = decision.free_from_ns, True
             self.state.deadlines.set(rep.free_from_ns, "rep", rep.id)
             self.touched_reps[rep.id] = None
 

@@ -61,7 +61,8 @@ class Deliveries:
                 because = "its dialer has it only now: its clocks begin here"
                 self._leases.restart(lead, because, blameless=False)
             elif not lead.accepted and not self._core.state.is_down(lead.dialer):
-                self._leases.restart(lead, "its dialer does not have it yet: its clocks wait")
+                why = event.reason or "its dialer does not have it yet"
+                self._leases.restart(lead, f"{why}: its clocks wait")
 
     def target_changed(self, event: e.TargetChanged) -> None:
         """A dialer is gone or back. While it is gone, its pools are asked for nothing."""
@@ -79,7 +80,7 @@ class Deliveries:
 
     def stood_still(self, event: e.StoodStill) -> None:
         """What was said meanwhile is still to be read: nobody's silence counts."""
-        self.hear_anew(f"the daemon stood still for {event.seconds:.0f} s")
+        self.hear_anew(f"the daemon stood still for {event.seconds:.0f} s or more")
 
     def hear_anew(self, why: str) -> None:
         """Begin the clocks of all silent leases anew: for a while nobody could be heard. Those of a

@@ -88,7 +88,8 @@ class Engine:
         if core.stirred:
             self._matching.run()
         if self.state.ledger.difference:
-            message = f"the ledger is off by {self.state.ledger.difference} after {event!r}"
+            what = type(event).__name__  # not what is in it: that may be a lead
+            message = f"the ledger is off by {self.state.ledger.difference} after {what}"
             raise InvariantBroken(message)
         return core.out
 

@@ -65,11 +65,7 @@ class Matching:
 
     def _change_flow(self, rep_id: str, flow: Flow, numbers: dict[str, float]) -> None:
         rep = self._core.state.reps[rep_id]
-        if (rep.flow.value, rep.flow.reason, rep.flow.because) == (
-            flow.value,
-            flow.reason,
-            flow.because,
-        ):
+        if replace(flow, since_ns=rep.flow.since_ns) == rep.flow:
             return
         if rep.flow.reason == flow.reason:
             # Other numbers, the same reason: it began when it began (0: nobody noted it).

@@ -259,10 +259,10 @@ class State:
         if rep.paused_until_ns > self.now_ns:
             return "paused"
         if rep.free_from_ns > self.now_ns:
-            return "pace"
+            return "wrap_up" if rep.wraps_up else "pace"
         if len(rep.open) >= rep.window:
             return "full_pipeline"
-        return "available" if rep.flow.value >= 1.0 else "held_back"
+        return "available" if rep.flow.value >= 1.0 or rep.flow.ignored else "held_back"
 
     # -- snapshots -----------------------------------------------------------------------------
 

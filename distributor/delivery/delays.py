@@ -18,8 +18,10 @@ LEAST_SECONDS: Final = 0.25
 """Real seconds under which neither says anything, however fast the floor's time goes."""
 MOST_AT_ONCE: Final = 256
 
-Tell = Callable[[Sequence[str], bool], None]
-"""(assignment ids, delivered)."""
+UNHEARD: Final = "nobody is subscribed at the broker"
+
+Tell = Callable[[Sequence[str], bool, str], None]
+"""(assignment ids, delivered, reason), as of ``DeliveryDelayed``."""
 
 
 class DelayWatch:
@@ -38,6 +40,7 @@ class DelayWatch:
         self._floor_seconds = floor_seconds
         self._tell = tell
         self._late: list[str] = []
+        self._unheard: list[str] = []
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -50,23 +53,34 @@ class DelayWatch:
         """Tell of the assignments that are not delivered ``seconds`` after they were decided."""
         decided_by_ns = self._now_ns() - round(seconds * 1e9)
         for target in self._outbox.targets:
-            self._tell_all(self._outbox.lanes(target).unsettled("assign", decided_by_ns), False)
+            waiting = self._outbox.lanes(target).unsettled("assign", decided_by_ns)
+            self._tell_all(waiting, False, "")
 
     def settled(self, message: Outgoing, result: Result, seconds: float) -> None:
         """What became of a message, so many real seconds after it was decided."""
         if result != "done" or message.kind != "assign" or seconds < self._real(LATE_SECONDS):
             return
-        self._late.append(message.message_id)
-        if len(self._late) == 1:
-            asyncio.get_running_loop().call_soon(self._tell_late)
+        self._soon(self._late, message.message_id)
 
-    def _tell_late(self) -> None:
-        late, self._late = self._late, []
-        self._tell_all(late, True)
+    def unheard(self, assignment_id: str) -> None:
+        """The broker took an assignment that it could hand to nobody."""
+        self._soon(self._unheard, assignment_id)
 
-    def _tell_all(self, ids: Sequence[str], delivered: bool) -> None:
+    def _soon(self, ids: list[str], assignment_id: str) -> None:
+        """Tell of it together with the others of the same turn of the loop."""
+        if not self._late and not self._unheard:
+            asyncio.get_running_loop().call_soon(self._tell_noted)
+        ids.append(assignment_id)
+
+    def _tell_noted(self) -> None:
+        late, unheard = self._late, self._unheard
+        self._late, self._unheard = [], []
+        self._tell_all(late, True, "")
+        self._tell_all(unheard, False, UNHEARD)
+
+    def _tell_all(self, ids: Sequence[str], delivered: bool, reason: str) -> None:
         for at in range(0, len(ids), MOST_AT_ONCE):
-            self._tell(ids[at : at + MOST_AT_ONCE], delivered)
+            self._tell(ids[at : at + MOST_AT_ONCE], delivered, reason)
 
     def _real(self, seconds: float) -> float:
         return max(LEAST_SECONDS, seconds / self._floor_seconds())

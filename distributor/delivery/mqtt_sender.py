@@ -12,6 +12,7 @@ import structlog
 from distributor.delivery.lanes import Item, Lanes
 from distributor.delivery.timer import Timer
 from distributor.domain.ids import to_ns, to_seconds
+from distributor.domain.messages import OutgoingKind
 from distributor.mqtt.values import (
     PACKET_TOO_LARGE,
     ConnectionLost,
@@ -25,6 +26,7 @@ REPORT_SECONDS: Final = 60.0
 MAX_ARRAY_BYTES: Final = 256 * 1024
 """An array ends here although it could hold more: brokers limit the size of a message."""
 
+MOST_HALF_HEARD: Final = 10_000
 _DIALER_KINDS: Final = ("assign", "revoke")
 
 
@@ -49,7 +51,8 @@ class MqttSender:
 
     ``assign_topic``: where arrays for the dialer go when ``assign_batch`` is more than 1.
     ``refused_first_seconds`` doubles up to ``refused_max_seconds`` between tries of what the broker
-    refused. ``no_subscriber`` counts, by kind, messages that nobody listened to.
+    refused. ``no_subscriber`` counts, by kind, messages that nobody listened to. ``desktops``: reps' own
+    topics are told of each assignment, too; ``on_unheard`` is called with one that nobody listened to anywhere.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class MqttSender:
         assign_batch: int = 1,
         refused_first_seconds: float = REFUSED_FIRST_SECONDS,
         refused_max_seconds: float = REFUSED_MAX_SECONDS,
+        desktops: bool = True,
+        on_unheard: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.no_subscriber: dict[str, int] = {}
         self.refused = 0
@@ -73,6 +78,9 @@ class MqttSender:
         self._array_bytes = MAX_ARRAY_BYTES
         self._refused_first = refused_first_seconds
         self._refused_max = refused_max_seconds
+        self._desktops = desktops
+        self._on_unheard = on_unheard
+        self._half_heard: dict[str, OutgoingKind] = {}
         self._wake = asyncio.Event()
         self._answer = asyncio.Event()
         self._stopping = False
@@ -163,10 +171,22 @@ class MqttSender:
                 self._lanes.done(item)
             if result.no_subscribers:
                 for item in items:
-                    kind = item.message.kind
-                    self.no_subscriber[kind] = self.no_subscriber.get(kind, 0) + 1
+                    self._was_unheard(item)
                 self._report("nobody_subscribed", topic, items[0].message.kind, len(items))
         self._wake.set()
+
+    def _was_unheard(self, item: Item) -> None:
+        """An assignment is unheard when neither the dialer's topic nor the rep's has a listener."""
+        kind, assignment_id = item.message.kind, item.message.message_id
+        self.no_subscriber[kind] = self.no_subscriber.get(kind, 0) + 1
+        if kind not in ("assign", "lead"):
+            return
+        if not self._desktops or self._half_heard.pop(assignment_id, kind) != kind:
+            self._on_unheard(assignment_id)
+            return
+        if len(self._half_heard) >= MOST_HALF_HEARD:
+            self._half_heard.clear()  # somebody hears the other half: nobody waits for these
+        self._half_heard[assignment_id] = kind
 
     def _was_refused(self, topic: str, items: list[Item], code: int) -> None:
         """Slowly: a broker may end the connection at each refusal."""

@@ -140,10 +140,11 @@ class DeliveryFailed(Struct, frozen=True, array_like=True, tag=True, tag_field="
 
 class DeliveryDelayed(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
     """Assignments that did not reach their dialers at once. ``delivered``: they have by now; False: they
-    still have not. Until then their reps could not call."""
+    still have not, for ``reason`` where it is known. Until then their reps could not call."""
 
     assignment_ids: tuple[str, ...]
     delivered: bool
+    reason: str = ""
 
 
 class TargetChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):

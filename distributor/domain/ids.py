@@ -7,6 +7,7 @@ configure are float seconds (suffix ``_seconds``).
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import lru_cache
 
 NANOSECONDS = 1_000_000_000
@@ -65,3 +66,15 @@ def to_ns(seconds: float) -> int:
 def to_seconds(ns: int) -> float:
     """Nanoseconds as float seconds."""
     return ns / NANOSECONDS
+
+
+def moment(at_ns: int, now_ns: int = 0) -> str:
+    """An instant for people, in UTC and to the nearest second: ``03:57:46Z`` where ``now_ns`` is of the
+    same day, ``2026-11-21 03:57:46Z`` else."""
+    at = _second(at_ns)
+    same_day = at.date() == _second(now_ns).date()
+    return at.strftime("%H:%M:%SZ" if same_day else "%Y-%m-%d %H:%M:%SZ")
+
+
+def _second(at_ns: int) -> datetime:
+    return datetime.fromtimestamp((at_ns + NANOSECONDS // 2) // NANOSECONDS, UTC)

@@ -6,6 +6,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from distributor.domain.ids import moment
+
 RepState = Literal["ready", "busy", "wrap_up", "away", "offline"]
 REP_STATES: Final[tuple[RepState, ...]] = ("ready", "busy", "wrap_up", "away", "offline")
 
@@ -19,7 +21,10 @@ class Flow(Struct, frozen=True, gc=False):
 
     ``value`` 1 is full flow, 0 none. ``reason`` is a code (``full_flow``, ``slow_contact``,
     ``full_pipeline``, ``paused``, ``manual``, ``warm_up``). ``because`` is one sentence with its
-    numbers, ``restores`` says what brings the flow back. ``since_ns`` is when this reason began.
+    numbers: what the rep gets, a colon, why. ``restores`` is one that says what brings the flow back.
+    Both stay as they are until the flow changes again, so they name instants (``moment``) and no spans
+    from now. ``since_ns`` is when this reason began. ``ignored``: the rep gets leads like everybody all
+    the same, for the cause is not the rep.
     """
 
     value: float = 1.0
@@ -27,6 +32,7 @@ class Flow(Struct, frozen=True, gc=False):
     because: str = ""
     restores: str = ""
     since_ns: int = 0
+    ignored: bool = False
 
 
 class Rep(Struct, gc=False):
@@ -35,7 +41,8 @@ class Rep(Struct, gc=False):
     ``open`` are the leads that take a slot, contacted or not (key -> True while uncontacted).
     ``state_at_ns`` is the newest event time of a presence; ``since_ns`` when the state began for us.
     ``sends_states``: whether a dialer reports busy or wrap-up for this rep, so that its ``ready`` can
-    be believed to mean "free". ``free_from_ns``: pace and wrap-up end then. ``last_freed_ns``: when
+    be believed to mean "free". ``free_from_ns``: pace or wrap-up ends then; ``wraps_up``: it is the
+    wrap-up after a call that ends then. ``last_freed_ns``: when
     the rep last became able to receive. ``paused_until_ns``: 0 not paused. ``override``: a
     supervisor's flow for this rep until ``override_until_ns`` (None: none), set by ``override_by``.
     ``judged``: the policy's own flow when the override began, while no sign of life has changed it.
@@ -73,21 +80,31 @@ class Rep(Struct, gc=False):
     override_since_ns: int = 0
     override_by: str = ""
     judged: Flow = Flow()
+    wraps_up: bool = False
 
     def flow_in_force(self, now_ns: int) -> Flow:
         """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,
         else what the policy gives."""
         if self.paused_until_ns > now_ns:
             because = f"Paused by a supervisor{_with(self.pause_reason)}."
-            return Flow(
-                0.0, "paused", because, "A supervisor resumes the rep.", self.paused_since_ns
-            )
-        if self.override is None or self.flow.reason == "manual":
-            return self.flow
-        because = f"Set to {self.override:.0%} by a supervisor{_with(self.override_reason)}."
-        return Flow(
-            self.override, "manual", because, "The end of the override.", self.override_since_ns
-        )
+            restores = _end(self.paused_until_ns, now_ns)
+            return Flow(0.0, "paused", because, restores, self.paused_since_ns)
+        return self.flow if self.override is None else self.by_hand(self.override, now_ns)
+
+    def by_hand(self, share: float, now_ns: int) -> Flow:
+        """The flow of a rep whom a supervisor gives this share."""
+        because = f"Set to {share:.0%} by a supervisor{_with(self.override_reason)}."
+        restores = _end(self.override_until_ns, now_ns)
+        return Flow(share, "manual", because, restores, self.override_since_ns)
+
+    def state_in_force(self, now_ns: int) -> str:
+        """``paused``, ``wrap_up`` while the time after a call lasts in which the rep gets nothing, else
+        the state that was reported. Who is offline is offline."""
+        if self.state != "offline" and self.paused_until_ns > now_ns:
+            return "paused"
+        if self.state == "ready" and self.wraps_up and self.free_from_ns > now_ns:
+            return "wrap_up"
+        return self.state
 
     @property
     def uncontacted(self) -> int:
@@ -97,3 +114,10 @@ class Rep(Struct, gc=False):
 
 def _with(reason: str) -> str:
     return f": {reason}" if reason else ""
+
+
+def _end(at_ns: int, now_ns: int) -> str:
+    """What ends a pause or an override."""
+    if not 0 < at_ns < FOREVER_NS:
+        return "It ends when a supervisor resumes the rep."
+    return f"It ends at {moment(at_ns, now_ns)}, or when a supervisor resumes the rep."

@@ -41,7 +41,7 @@ def _unpacked(body: bytes, coding: str, wbits: int, limit: int) -> bytes:
     except zlib.error:
         text = b""
     if limit and len(text) > limit:
-        raise Problem(413, "the body unpacks to more than the limit; send less at a time")
+        raise Problem(413, f"the body unpacks to over {limit} bytes; send less at a time")
     if not unpacker.eof or unpacker.unused_data:
         detail = f"Content-Encoding: the body is no whole {coding}; send it so, or plain without it"
         raise Problem(400, detail)

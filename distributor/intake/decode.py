@@ -20,18 +20,16 @@ from distributor.domain.events import Channel, LeadReceived, LeadRefused
 from distributor.domain.ids import NANOSECONDS, is_name
 from distributor.intake.frame import (
     MAX_ITEMS,
-    TIME_REMEDY,
     Unreadable,
-    describe,
-    explain,
     inspect,
     is_array,
-    not_json,
+    readable,
     split_items,
     too_many,
 )
 from distributor.intake.messages import Scalar, WireLead, moment_ns
 from distributor.intake.phones import UNKNOWN_RANGE, is_region, read_phone
+from distributor.intake.wording import describe, explain, named, remedies_of, shown
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 OLDEST_SUBMISSION_NS: Final = 7 * _DAY_NS
@@ -43,13 +41,9 @@ _LONGEST_EMAIL: Final = 254
 _LONGEST_ID: Final = 255
 _ID_REMEDY: Final = "send 1 to 255 printable ASCII characters or an integer"
 _LEAD_REMEDIES: Final[dict[str, str]] = {
+    **remedies_of(WireLead),
     "id": _ID_REMEDY,
-    "submitted_at": TIME_REMEDY,
-    "score": "send a finite number",
-    "price": "send a number or text",
-    "consent": "send an object",
     "attributes": "send an object whose values are text, numbers, true, false or null",
-    "test": "send true or false",
 }
 
 
@@ -73,6 +67,7 @@ _EXACT_LEAD: Final = Decoder(_ExactLead)
 _LEAD: Final = Decoder(WireLead)
 _FIELDS: Final = Decoder(dict[str, msgspec.Raw])
 _ANY_ID: Final = Decoder(_AnyId)
+_SCALAR: Final = Decoder(Scalar)
 _ENCODER: Final = Encoder()
 _encode = _ENCODER.encode
 
@@ -130,7 +125,7 @@ def decode_form_lead(
         try:
             wire = msgspec.convert(fields, WireLead, strict=False)
         except ValidationError as error:
-            problem = _lead_problem(error)
+            problem = _lead_problem(error, _encode(fields))
         else:
             problem = _not_finite(wire)
         if problem is None:
@@ -150,18 +145,12 @@ def _each_lead(
     items = split_items(payload)
     if isinstance(items, Unreadable):
         return items
-    leads: list[LeadItem] = []
-    for item in items:
-        lead = _one_lead(item, vendor, channel, now_ns, defaults)
-        if isinstance(lead, Unreadable):
-            return lead
-        leads.append(lead)
-    return leads
+    return [_one_lead(item, vendor, channel, now_ns, defaults) for item in items]
 
 
 def _one_lead(
     item: bytes, vendor: str, channel: Channel, now_ns: int, defaults: LeadDefaults
-) -> LeadItem | Unreadable:
+) -> LeadItem:
     """One item on its own. What the cleaned form does not hold is kept in ``raw``."""
     if item.lstrip(b" \t\r\n")[:1] != b"{":
         return LeadRefused(vendor, "", channel, "lead: not a JSON object; send an object")
@@ -174,11 +163,10 @@ def _one_lead(
         except ValidationError as error:
             field, _ = describe(error)
             if field not in ("phone", "email"):
-                return LeadRefused(vendor, _vendor_id_of(item), channel, _lead_problem(error))
+                problem = _lead_problem(error, item)
+                return LeadRefused(vendor, _vendor_id_of(item), channel, problem)
             dropped.append(f"{field}: not text")
             text = _without(text, field)
-        except (DecodeError, UnicodeDecodeError) as error:
-            return not_json(item, str(error))
     return _clean(wire, vendor, channel, now_ns, defaults, item, dropped)
 
 
@@ -220,7 +208,7 @@ def _clean(
     submitted_ns = 0 if wire.submitted_at is None else _submitted(wire.submitted_at, now_ns, notes)
     owner = wire.owner or ""
     if owner and not _is_owner(owner, defaults.reps):
-        notes.append(f"owner: {owner[:64]} is nobody here")
+        notes.append(f"owner: {named(owner)} is nobody here")
         owner = ""
     return LeadReceived(
         vendor,
@@ -282,8 +270,22 @@ def _vendor_id_of(item: bytes) -> str:
         return ""
 
 
-def _lead_problem(error: ValidationError) -> str:
-    return explain(error, _LEAD_REMEDIES, "send text")
+def _lead_problem(error: ValidationError, item: bytes) -> str:
+    """One line for what is wrong with a lead; of its attributes it names the one."""
+    problem = explain(error, _LEAD_REMEDIES)
+    if not problem.startswith("attributes[...]"):
+        return problem
+    return problem.replace("[...]", f"[{shown(_attribute_at_fault(item))}]", 1)
+
+
+def _attribute_at_fault(item: bytes) -> str:
+    """The name of the first attribute that is no scalar of ours."""
+    for name, value in _FIELDS.decode(_FIELDS.decode(item)["attributes"]).items():
+        try:
+            _SCALAR.decode(value)
+        except ValidationError:
+            return name
+    return ""
 
 
 def _not_finite(wire: WireLead) -> str | None:
@@ -295,15 +297,27 @@ def _not_finite(wire: WireLead) -> str | None:
 
 
 def _read_form_objects(fields: dict[str, Any]) -> str | None:
-    """Parse the fields of a form that hold objects; what is wrong with them, if anything."""
-    for name in ("consent", "attributes"):
-        text = fields.get(name)
-        if text is None:
-            continue
-        try:
-            if inspect(text.encode("utf-8", "replace")) is not None:
-                raise DecodeError
-            fields[name] = msgspec.json.decode(text, type=dict[str, Any])
-        except (DecodeError, UnicodeEncodeError, RecursionError):
-            return f"{name}: not a JSON object; {_LEAD_REMEDIES[name]}"
+    """Parse the fields of a form that hold objects; what is wrong with them, if anything.
+
+    What a form says of consent is mostly the value of a tick box: it is kept as ``value``.
+    """
+    if "consent" in fields:
+        consent = _json_object(fields["consent"])
+        fields["consent"] = {"value": fields["consent"]} if consent is None else consent
+    if "attributes" in fields:
+        fields["attributes"] = _json_object(fields["attributes"])
+        if fields["attributes"] is None:
+            return f"attributes: not a JSON object; {_LEAD_REMEDIES['attributes']}"
     return None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    """The object that a text is the JSON of; None where it is none, or not readable."""
+    payload = text.encode("utf-8", "replace")
+    if inspect(payload) is not None or is_array(payload):
+        return None
+    whole = readable(payload)
+    if isinstance(whole, Unreadable):
+        return None
+    found: dict[str, Any] = msgspec.json.decode(whole)
+    return found

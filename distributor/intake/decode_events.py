@@ -13,32 +13,22 @@ from distributor.domain.events import LeadEvent, PresenceReported
 from distributor.domain.ids import NANOSECONDS, is_name
 from distributor.intake.frame import (
     MAX_ITEMS,
-    TIME_REMEDY,
     Unreadable,
-    explain,
     inspect,
     is_array,
-    not_json,
+    readable,
     split_items,
-    too_deep,
     too_many,
 )
 from distributor.intake.messages import WireEvent, WirePresence, moment_ns
+from distributor.intake.wording import NAME_FORM, explain, named, remedies_of
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
 _YEAR_2000_NS: Final = 946_684_800 * NANOSECONDS
 FARTHEST_NS: Final = 5 * 366 * _DAY_NS
 """No callback and no supervisor's limit lies further ahead."""
-_EVENT_REMEDIES: Final[dict[str, str]] = {
-    "event_id": "send 1 to 64 characters from A-Z a-z 0-9 . _ : -",
-    "at": TIME_REMEDY,
-    "callback_at": TIME_REMEDY,
-    "talk_seconds": "send seconds from 0 to a week",
-    "value": "send a finite number",
-}
-
-
-_OTHER_REMEDY: Final = "see the contract"
+_EVENT_REMEDIES: Final = remedies_of(WireEvent)
+_PRESENCE_REMEDIES: Final = remedies_of(WirePresence)
 
 _EVENTS: Final = Decoder(list[WireEvent])
 _EVENT: Final = Decoder(WireEvent)
@@ -83,13 +73,7 @@ def decode_events(
     items = split_items(payload)
     if isinstance(items, Unreadable):
         return items
-    events: list[EventItem] = []
-    for item in items:
-        event = _one_event(item, source, now_ns, may_claim_dialer, speaker)
-        if isinstance(event, Unreadable):
-            return event
-        events.append(event)
-    return events
+    return [_one_event(item, source, now_ns, may_claim_dialer, speaker) for item in items]
 
 
 def decode_presence(
@@ -101,19 +85,17 @@ def decode_presence(
         return unfit
     try:
         wire = _PRESENCE.decode(payload)
-    except RecursionError:
-        return too_deep()
-    except ValidationError as error:
-        whole = split_items(payload)
-        if isinstance(whole, Unreadable):
-            return whole
-        return Invalid(explain(error, _EVENT_REMEDIES, _OTHER_REMEDY), payload)
-    except (DecodeError, UnicodeDecodeError) as error:
-        return not_json(payload, str(error))
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        text = readable(payload)
+        if isinstance(text, Unreadable):
+            return text
+        try:
+            wire = _PRESENCE.decode(text)
+        except ValidationError as error:
+            return Invalid(explain(error, _PRESENCE_REMEDIES), payload)
     if wire.rep is not None and wire.rep != rep:
-        return Invalid(
-            f"rep: {rep} speaks for {wire.rep[:64]}; send only your own presence", payload
-        )
+        reason = f"rep: {rep} speaks for {named(wire.rep)}; send only your own presence"
+        return Invalid(reason, payload)
     at_ns = _event_ns("at", wire.at, now_ns)
     if isinstance(at_ns, str):
         return Invalid(at_ns, payload)
@@ -121,29 +103,21 @@ def decode_presence(
 
 
 def _all_events(payload: bytes) -> list[WireEvent] | Unreadable | None:
-    """All events of an array in one go; None where one of them is not valid."""
+    """All events of an array in one go; None where something is wrong with one of them."""
     try:
         wires = _EVENTS.decode(payload)
-    except RecursionError:
-        return too_deep()
-    except ValidationError:
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    except (DecodeError, UnicodeDecodeError) as error:
-        return not_json(payload, str(error))
     return too_many(len(wires)) if len(wires) > MAX_ITEMS else wires
 
 
 def _one_event(
     item: bytes, source: str, now_ns: int, may_claim_dialer: bool, speaker: str
-) -> EventItem | Unreadable:
+) -> EventItem:
     try:
         wire = _EVENT.decode(item)
-    except RecursionError:
-        return too_deep()
     except ValidationError as error:
-        return Invalid(explain(error, _EVENT_REMEDIES, _OTHER_REMEDY), item, _event_id(item))
-    except (DecodeError, UnicodeDecodeError) as error:
-        return not_json(item, str(error))
+        return Invalid(explain(error, _EVENT_REMEDIES), item, _event_id(item))
     return _event(wire, item, source, now_ns, may_claim_dialer, speaker)
 
 
@@ -201,20 +175,24 @@ def _is_call_record(wire: WireEvent) -> bool:
 def _event_problem(wire: WireEvent, speaker: str) -> str | None:
     """What an event lacks or contradicts, in one line."""
     if not is_name(wire.event_id):
-        return f"event_id: not usable; {_EVENT_REMEDIES['event_id']}"
+        return f"event_id: not usable; send {NAME_FORM}"
+    if wire.rep is not None and not is_name(wire.rep):
+        return f"rep: not usable; send {NAME_FORM}"
     if speaker and wire.rep is not None and wire.rep != speaker:
         return f"rep: {speaker} speaks for {wire.rep}; send only your own events"
-    if wire.rep is not None and not is_name(wire.rep):
-        return "rep: not a rep id; send 1 to 64 characters from A-Z a-z 0-9 . _ : -"
     if wire.type == "agent_state":
         if not (wire.rep or speaker):
-            return "rep: missing; agent_state needs the rep"
-        return "state: missing; agent_state needs the state" if wire.state is None else None
+            return "rep: missing; send the id of the rep whose state it is"
+        return _missing("state") if wire.state is None else None
     if wire.lead_key is None and wire.assignment_id is None:
         return "lead_key: missing; send lead_key or assignment_id"
     if wire.type == "status" and wire.status is None:
-        return "status: missing; an event of type status needs it"
+        return _missing("status")
     return None
+
+
+def _missing(field: str) -> str:
+    return f"{field}: missing; {_EVENT_REMEDIES[field]}"
 
 
 def _event_ns(field: str, moment: datetime | None, now_ns: int) -> int | str:
@@ -234,7 +212,7 @@ def _callback_ns(wire: WireEvent, now_ns: int) -> int | str:
     if wire.type != "status" or wire.status != "callback":
         return 0
     if wire.callback_at is None:
-        return "callback_at: missing; status callback needs it"
+        return _missing("callback_at")
     callback_ns = moment_ns(wire.callback_at)
     if callback_ns > now_ns + FARTHEST_NS:
         return "callback_at: more than five years ahead; send a nearer time"

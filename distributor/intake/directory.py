@@ -1,4 +1,4 @@
-"""Who may speak to us: the vendors and reps of the settings in force."""
+"""Whom the settings in force name: vendors, reps, pools."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections.abc import Container, Iterable, Mapping
 
 from distributor.domain.ids import is_name
 from distributor.intake.decode import LeadDefaults
+from distributor.intake.wording import NAME_FORM, shown
 
 
 class Directory:
-    """The vendors and reps that intake knows. A new one is made for new settings."""
+    """The vendors, reps and pools that intake knows. A new one is made for new settings."""
 
     def __init__(
-        self, reps: Iterable[str], vendors: Mapping[str, str], forms: Container[str] = ()
+        self,
+        reps: Iterable[str],
+        vendors: Mapping[str, str],
+        forms: Container[str] = (),
+        pools: Iterable[str] = (),
     ) -> None:
-        """``reps``: their ids. ``vendors``: id -> country of phones; empty: any vendor is taken.
-        ``forms``: the vendors who send forms."""
+        """``reps``, ``pools``: their ids. ``vendors``: id -> country of phones; empty: any vendor is
+        taken. ``forms``: the vendors who send forms."""
         self._reps = frozenset(reps)
+        self.pools = tuple(pools)
         self._vendors = {
             name: LeadDefaults(country, self._reps, name in forms)
             for name, country in vendors.items()
@@ -38,4 +44,4 @@ def unknown(kind: str, name: str) -> str:
     """The problem of a ``vendor`` or ``rep`` that is not known, with its remedy."""
     if is_name(name):
         return f"{kind}: {name} is not known; add it to [[{kind}s]]"
-    return f"{kind}: {name[:64]} is no name; use 1 to 64 characters from A-Z a-z 0-9 . _ : -"
+    return f"{kind}: {shown(name)} is no name; use {NAME_FORM}"

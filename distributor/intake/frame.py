@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final, Literal
 
-from msgspec import DecodeError, Raw, Struct, ValidationError
+from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
 from distributor.domain.events import Undecodable
@@ -15,12 +14,17 @@ MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 1_000
 DEAD_PAYLOAD_BYTES: Final = 65_536
 """What a dead letter keeps of its payload."""
-TIME_REMEDY: Final = "send RFC 3339 with an offset, such as 2026-11-21T09:00:59Z"
 
 _ONLY_FRAME = bytes.maketrans(b"{}", b"[]")
 _NOT_FRAME = bytes(set(range(256)) - set(b'[]{}"\\'))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_A_NUMBER = re.compile(rb"(?<![\w\"])-?(?:NaN|Infinity)(?![\w\"])")
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a character in two halves
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"  # half of one, alone
+    rb"|\\.",
+    re.DOTALL,
+)
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
 _ITEMS: Final = Decoder(list[Raw])
 _WHOLE: Final = Decoder(Raw)
@@ -68,18 +72,36 @@ def not_json(payload: bytes, detail: str) -> Unreadable:
     return Unreadable("syntax", f"payload: not JSON{where}; send a JSON object or array")
 
 
-def split_items(payload: bytes) -> list[bytes] | Unreadable:
-    """The items of an array (or the one object) as JSON texts, each to be judged on its own."""
+def readable(payload: bytes) -> bytes | Unreadable:
+    """The payload as JSON that decodes: it itself, or with U+FFFD for each half of a character.
+
+    An emoji that was cut in two is written as such a half by ``JSON.stringify``, and is JSON by RFC
+    8259; a lead is worth more than its emoji.
+    """
     try:
-        if payload.lstrip(b" \t\r\n")[:1] == b"{":
-            # A wrong type is reported before the text behind it is read.
-            _WHOLE.decode(payload)
-            return [payload]
-        items = _ITEMS.decode(payload)
+        # As a whole: a wrong type is reported before the text behind it is read.
+        _WHOLE.decode(payload)
     except RecursionError:
         return too_deep()
     except (DecodeError, UnicodeDecodeError) as error:
-        return not_json(payload, str(error))
+        mended = without_halves(payload)
+        return not_json(payload, str(error)) if mended == payload else readable(mended)
+    return payload
+
+
+def without_halves(payload: bytes) -> bytes:
+    """JSON text with U+FFFD in place of each escape of half a character; all else as it was."""
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], payload)
+
+
+def split_items(payload: bytes) -> list[bytes] | Unreadable:
+    """The items of an array (or the one object) as JSON texts, each to be judged on its own."""
+    text = readable(payload)
+    if isinstance(text, Unreadable):
+        return text
+    if not is_array(text):
+        return [text]
+    items = _ITEMS.decode(text)
     if len(items) > MAX_ITEMS:
         return too_many(len(items))
     return [bytes(item) for item in items]
@@ -88,25 +110,6 @@ def split_items(payload: bytes) -> list[bytes] | Unreadable:
 def too_many(count: int) -> Unreadable:
     """The answer to an array of more than ``MAX_ITEMS``."""
     return Unreadable("items", f"payload: {count} items; send at most {MAX_ITEMS} in one array")
-
-
-def describe(error: ValidationError) -> tuple[str, str]:
-    """(field, what is wrong with it) of a validation error; the field of a missing one as well."""
-    text = str(error)
-    missing = re.search(r"missing required field `([^`]*)`", text)
-    if missing is not None:
-        return missing[1], "missing"
-    what, _, path = text.partition(" - at `$")
-    field = re.sub(r"^(\[\d+\])?\.?", "", path.rstrip("`"))
-    said = what.replace("`", "").replace(" | null", "")
-    return field, said[:1].lower() + said[1:]
-
-
-def explain(error: ValidationError, remedies: Mapping[str, str], otherwise: str) -> str:
-    """One line for a validation error: the field, what is wrong with it, the remedy."""
-    field, what = describe(error)
-    remedy = remedies.get(re.split(r"[.\[]", field, maxsplit=1)[0], otherwise)
-    return f"{field or 'item'}: {what}; {remedy}"
 
 
 def dead_letter(topic: str, reason: str, payload: bytes) -> Undecodable:

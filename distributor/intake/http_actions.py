@@ -13,7 +13,7 @@ from distributor.domain.events import SupervisorActed, SupervisorAction
 from distributor.domain.ids import NANOSECONDS
 from distributor.intake.decode_events import FARTHEST_NS
 from distributor.intake.http_auth import CALLER
-from distributor.intake.http_parts import Parts, View, answer, commit, read_object
+from distributor.intake.http_parts import Parts, View, answer, commit, not_known, read_object
 from distributor.intake.messages import Instant, Name, moment_ns
 from distributor.intake.problems import Problem
 
@@ -96,7 +96,7 @@ class ActionHandlers:
         key = await self._known_lead(request)
         body = await read_object(request, AssignAction)
         if self._parts.rep(body.rep) is None:
-            raise Problem(404, f"rep: {body.rep} is not known; see GET /v1/reps")
+            raise not_known("rep", body.rep)
         who = request[CALLER].name
         event = SupervisorActed(
             "assign", who, body.reason or "", rep=body.rep, lead_key=key, force=body.force
@@ -142,13 +142,13 @@ class ActionHandlers:
     def _known_rep(self, rep: str) -> View:
         view = self._parts.rep(rep)
         if view is None:
-            raise Problem(404, f"rep: {rep[:64]} is not known; see GET /v1/reps")
+            raise not_known("rep", rep)
         return view
 
     async def _known_lead(self, request: web.Request) -> str:
         key = request.match_info["lead_key"]
         if await self._parts.reader.lead(key) is None:
-            raise Problem(404, f"lead_key: {key[:64]} is not known; see GET /v1/leads")
+            raise not_known("lead_key", key)
         return key
 
     async def _act_on_lead(self, event: SupervisorActed) -> web.Response:

@@ -136,7 +136,8 @@ def authorise(tokens: Callable[[], Tokens], rights: dict[object, str]) -> Middle
         if caller is None:
             raise _unauthorised(header)
         if caller.role != "anybody" and caller.role not in ROLES[right]:
-            raise forbidden(f"role {caller.role} may not do this; use a token that may")
+            may = " or ".join(sorted(ROLES[right]))
+            raise forbidden(f"role {caller.role} may not do this; use a token of role {may}")
         request[CALLER] = caller
         return await handler(request)
 

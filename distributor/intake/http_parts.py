@@ -8,13 +8,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import Struct, ValidationError
 
 from distributor.domain.events import Event
 from distributor.intake.content_coding import decoded
 from distributor.intake.directory import Directory
-from distributor.intake.frame import MAX_DEPTH, Unreadable, describe, inspect, not_json
+from distributor.intake.frame import Unreadable, inspect, readable
 from distributor.intake.problems import Problem, try_later
+from distributor.intake.wording import explain, named, remedies_of
 from distributor.runtime.inbox import Answers, Inbox, Submission
 
 View = Mapping[str, Any]
@@ -24,7 +25,7 @@ _FULL_SECONDS = 1
 _CLOSED_SECONDS = 5
 _STATUS_OF = {"items": 413}
 _encode = msgspec.json.Encoder().encode
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=Struct)
 
 
 class Reader(Protocol):
@@ -50,6 +51,9 @@ class Reader(Protocol):
 
     async def why(self, lead_key: str, rep: str | None) -> View | None:
         """The decision record: who got the lead and why; with ``rep``, why that one did not."""
+
+    async def knows_rep(self, rep: str) -> bool:
+        """Whether ``rep`` is or once was on the floor."""
 
     async def exceptions(self) -> Sequence[View]:
         """The open cases of the exception desk."""
@@ -77,6 +81,12 @@ class Parts(Struct, frozen=True):
 def answer(value: Any) -> web.Response:
     """200 with ``value`` as JSON."""
     return web.Response(body=_encode(value), content_type="application/json")
+
+
+def not_known(field: str, name: str) -> Problem:
+    """404 for a ``rep`` or a ``lead_key`` that is nobody's, with where those that are can be seen."""
+    where = "GET /v1/reps" if field == "rep" else "GET /v1/leads"
+    return Problem(404, f"{field}: {named(name)} is not known; see {where}")
 
 
 async def commit(inbox: Inbox, events: Sequence[Event]) -> Answers:
@@ -136,15 +146,10 @@ async def read_object(request: web.Request, kind: type[_T]) -> _T:
     Raises ``Problem`` 400 with the field and what is wrong with it.
     """
     body = await read_json(request) or b"{}"
-    unfit = inspect(body)
-    if unfit is not None:
-        raise unreadable(unfit)
+    whole = inspect(body) or readable(body)
+    if isinstance(whole, Unreadable):
+        raise unreadable(whole)
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(whole, type=kind)
     except ValidationError as error:
-        field, what = describe(error)
-        raise Problem(400, f"{field or 'body'}: {what}; see the contract") from None
-    except RecursionError:
-        raise Problem(400, f"payload: nested deeper than {MAX_DEPTH}; send it flatter") from None
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise unreadable(not_json(body, str(error))) from None
+        raise Problem(400, explain(error, remedies_of(kind), "body")) from None

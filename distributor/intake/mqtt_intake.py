@@ -190,7 +190,7 @@ class MqttIntake:
                 return self._events(topic, payload, f"rep:{rep}", rep)
             case ["dialer", "event"]:
                 return self._events(topic, payload, "dialer", "")
-        reason = "topic: none that is read here; see the list of topics"
+        reason = "topic: none that is read here; see docs/mqtt.md for the list of topics"
         return [dead_letter(topic, reason, payload)], None, None
 
     def _leads(

@@ -11,8 +11,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from distributor.intake.wording import shown
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_SEE_LIST = "see docs/http.md for the list of requests"
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
@@ -90,10 +93,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 def _from_library(request: web.Request, error: web.HTTPException) -> Problem:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        detail = f"{request.method} does nothing here; use {allowed}"
+        detail = f"{request.method} does nothing here; use {allowed}, {_SEE_LIST}"
         return Problem(error.status, detail, headers={"Allow": allowed})
     if isinstance(error, web.HTTPNotFound):
-        return Problem(404, f"nothing is at {request.path}; see the list of requests")
+        return Problem(404, f"nothing is at {shown(request.path)}; {_SEE_LIST}")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Problem(413, "the body is over the limit; send less at a time")
+        most = request.client_max_size
+        return Problem(413, f"the body is over {most} bytes; send less at a time")
     return Problem(error.status, error.reason or "the request was not understood")

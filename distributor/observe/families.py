@@ -28,7 +28,9 @@ from distributor.observe.table import Metric
 Labels = tuple[str, ...]
 
 STRANGERS = 1_000
-"""Label sets that a family takes beyond those created at start; what comes later is ``other``."""
+"""Label sets that a family takes beyond those created at start; what comes later is ``OTHER``."""
+OTHER = "(other)"
+"""The label of what has no series of its own. No vendor, rep or pool can be called so."""
 
 
 def number(value: float) -> str:
@@ -45,11 +47,11 @@ class _Family(Collector):
         self._strangers = 0
 
     def _admitted(self, labels: Labels) -> Labels:
-        """The label set to count under: ``labels`` itself, or ``other`` once there are too many."""
+        """The label set to count under: ``labels`` itself, or ``OTHER`` once there are too many."""
         if len(labels) != len(self.row.labels):
             raise ValueError(f"{self.row.name}: labels are {self.row.labels}, not {labels}")
         self._strangers += 1
-        return labels if self._strangers <= STRANGERS else ("other",) * len(labels)
+        return labels if self._strangers <= STRANGERS else (OTHER,) * len(labels)
 
     def frozen(self) -> Self:
         """A copy with the present numbers, for another thread."""

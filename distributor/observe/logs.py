@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line (or plain text for a terminal), never personal data.
 
-The journal is the record of what happened; logs are for the people who run the daemon. No line per lead
-below ``info``'s one per assignment, see ``lead_lines``.
+The journal is the record of what happened; logs are for the people who run the daemon. A lead has one line
+at ``info``, that of its first assignment; later assignments are told at ``debug``, see ``lead_lines``.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def _rfc3339(ns: int) -> str:
 
 
 def lead_lines(entry: Entry) -> Iterable[dict[str, object]]:
-    """The keywords of one ``info`` line for each assignment in the entry: who got which lead and why."""
+    """The keywords of a line for each assignment in the entry: who got which lead and why. It is for
+    ``info`` where ``attempt`` is 1, else for ``debug``."""
     for decision in entry.decisions:
         if type(decision) is Assigned:
             yield {

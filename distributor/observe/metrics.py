@@ -20,7 +20,7 @@ from distributor.domain.ids import NANOSECONDS
 from distributor.domain.journal import CommitStats, Entry
 from distributor.domain.lead import LEAD_STATES, Lead
 from distributor.domain.rep import REP_STATES
-from distributor.observe.families import Buckets, Counter, Gauge, Histogram
+from distributor.observe.families import OTHER, Buckets, Counter, Gauge, Histogram
 from distributor.observe.standards import MISSED, STANDARDS, limits
 from distributor.observe.table import TABLE, UnknownMetric, metric
 
@@ -53,6 +53,7 @@ NO_REVISION = "unknown"
 """A package knows its version, and not the commit that it was built from; the label is relied on."""
 SET_ASIDE = ("dead", "in_doubt")
 _MAX_VENDORS = 1_000
+"""Vendors that have series of their own without being configured, the configured ones counted in."""
 _FamilyT = TypeVar("_FamilyT", Counter, Gauge, Histogram)
 _Handler = Callable[[Any, Entry, LeadOf], None]
 
@@ -60,7 +61,7 @@ _Handler = Callable[[Any, Entry, LeadOf], None]
 class Metrics:
     """All families of the table, with their series at 0 from the start.
 
-    ``vendors``: the configured vendor ids; others get their series when they are first heard of.
+    ``vendors``: the configured vendor ids; others get their series with their first accepted lead.
     ``per_rep``: for which reps the per-rep families are written. One instance per event loop, used
     on its thread alone.
     """
@@ -172,22 +173,29 @@ class Metrics:
             family.create(labels)
 
     def meet(self, vendors: Iterable[str]) -> None:
-        """Make the series of new vendors at 0."""
+        """Make the series of configured vendors at 0."""
         for vendor in vendors:
             if vendor not in self._vendors:
                 self._meet(vendor)
 
     def _meet(self, vendor: str) -> None:
-        """Make the series of a vendor at 0. Past the most that are made ahead, a vendor's series begin
-        with its first lead, and the family's own limit holds."""
-        if len(self._vendors) >= _MAX_VENDORS:
-            return
         self._vendors.add(vendor)
         self._create("leads_received_total", (vendor,), CHANNELS, RESULTS)
         self._create("lead_outcomes_total", (vendor,), OUTCOMES)
         self._create("test_leads_received_total", (vendor,))
         self._last_message.create((vendor,))
         self._arrival.create((vendor,))
+
+    def _label(self, vendor: str, *, stranger: bool = False) -> str:
+        """What to count a vendor under. One that is not configured has series of its own once a lead of it
+        was taken, and while there are not too many; a ``stranger`` has had none taken."""
+        if vendor in self._vendors:
+            return vendor
+        if stranger or len(self._vendors) >= _MAX_VENDORS:
+            vendor = OTHER
+        if vendor not in self._vendors:
+            self._meet(vendor)
+        return vendor
 
     def take_floor(self, floor: Floor) -> None:
         """Make the series of new pools and teams, and take the standards' limits, also as edges. Called
@@ -255,30 +263,28 @@ class Metrics:
 
     def _accepted(self, decision: d.LeadAccepted, entry: Entry, _: LeadOf) -> None:
         lead = decision.lead
-        self._answered(lead.vendor, decision.channel, "accepted", entry.at_ns)
+        vendor = self._label(lead.vendor)
+        self._answered(vendor, decision.channel, "accepted", entry.at_ns)
         if decision.submitted_ns:
             delay = (lead.received_ns - decision.submitted_ns) / NANOSECONDS
-            self._arrival.observe((lead.vendor,), max(0.0, delay))
+            self._arrival.observe((vendor,), max(0.0, delay))
         if lead.test:
-            self.counter("test_leads_received_total").add((lead.vendor,))
+            self.counter("test_leads_received_total").add((vendor,))
         elif lead.score is not None:
             self._score.observe((lead.pool,), lead.score)
 
     def _answered(self, vendor: str, channel: str, result: str, at_ns: int) -> None:
-        if vendor in self._vendors:
-            self._received.cells[vendor, channel, result] += 1
-            self._last_message.cells[vendor,] = at_ns / NANOSECONDS
-            return
-        self._meet(vendor)
-        self._received.add((vendor, channel, result))
-        self._last_message.set((vendor,), at_ns / NANOSECONDS)
+        self._received.cells[vendor, channel, result] += 1
+        self._last_message.cells[vendor,] = at_ns / NANOSECONDS
 
     def _duplicate(self, decision: d.LeadDuplicate, entry: Entry, _: LeadOf) -> None:
-        self._answered(decision.vendor, decision.channel, "duplicate", entry.at_ns)
+        vendor = self._label(decision.vendor)
+        self._answered(vendor, decision.channel, "duplicate", entry.at_ns)
 
     def _rejected(self, decision: d.LeadRejected, entry: Entry, _: LeadOf) -> None:
         result = "error" if decision.retryable else "rejected"
-        self._answered(decision.vendor, decision.channel, result, entry.at_ns)
+        vendor = self._label(decision.vendor, stranger=True)
+        self._answered(vendor, decision.channel, result, entry.at_ns)
 
     def _dead_lettered(self, decision: d.DeadLettered, _: Entry, __: LeadOf) -> None:
         # An HTTP path begins with a slash; a topic that we subscribe to never does.
@@ -335,7 +341,7 @@ class Metrics:
         if decision.speed_seconds is not None:
             self._speed.observe((decision.pool,), decision.speed_seconds)
             if lead is not None:
-                self._outcomes.add((lead.vendor, "contacted"))
+                self._outcomes.add((self._label(lead.vendor), "contacted"))
         # Where a dial was reported, the response was counted then.
         dialled = lead is not None and lead.attempted_ns
         if decision.response_seconds is not None and not dialled:
@@ -362,7 +368,7 @@ class Metrics:
             return
         lead = lead_of(decision.lead_key)
         if lead is None or not lead.test:
-            self._outcomes.add((decision.vendor, decision.status))
+            self._outcomes.add((self._label(decision.vendor), decision.status))
 
     def _lead_held(self, decision: d.LeadHeld, _: Entry, lead_of: LeadOf) -> None:
         self._held[decision.lead_key] = (decision.kind, decision.at_ns)

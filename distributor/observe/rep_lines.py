@@ -117,7 +117,7 @@ class RepLines:
         self.tally = TeamTally()
         self._known: list[tuple[Rep, int] | None] = []
         self._counted: list[Tallied] = []
-        self._pauses: dict[int, bool] = {}
+        self._timed: dict[int, tuple[bool, str]] = {}
         self._lines: tuple[list[str], ...] = tuple([] for _ in _FAMILIES)
         self._heads = tuple(header(metric(name)) for name in _FAMILIES)
 
@@ -125,7 +125,7 @@ class RepLines:
         """All families as text, in pieces. A place that was never copied has no lines."""
         self._resize(copies.count)
         self._take(copies)
-        self._end_pauses(copies.now_ns)
+        self._end_by_clock(copies.now_ns)
         pieces = []
         for head, lines in zip(self._heads, self._lines, strict=True):
             for start in range(0, len(lines) or 1, _PIECE_REPS):
@@ -140,11 +140,11 @@ class RepLines:
             if known[place] != (rep, inflight):
                 self._write(place, rep, inflight, copies.now_ns)
 
-    def _end_pauses(self, now_ns: int) -> None:
-        """A pause ends by the clock: no decision is needed for it, so none tells of it."""
-        for place, paused in list(self._pauses.items()):
+    def _end_by_clock(self, now_ns: int) -> None:
+        """A pause and a wrap-up end by the clock: no decision is needed for it, so none tells of it."""
+        for place, timed in list(self._timed.items()):
             known = self._known[place]
-            if known is not None and paused != (known[0].paused_until_ns > now_ns):
+            if known is not None and timed != _timed(known[0], now_ns):
                 self._write(place, *known, now_ns)
 
     def _resize(self, count: int) -> None:
@@ -153,7 +153,7 @@ class RepLines:
             self._count(len(self._counted) - 1, NOBODY)
             self._counted.pop()
             self._known.pop()
-            self._pauses.pop(len(self._known), None)
+            self._timed.pop(len(self._known), None)
             for lines in self._lines:
                 lines.pop()
         missing = count - len(self._counted)
@@ -171,20 +171,24 @@ class RepLines:
 
     def _write(self, place: int, rep: Rep, inflight: int, now_ns: int) -> None:
         flow = rep.flow_in_force(now_ns)
-        paused = flow.reason == "paused"
-        shown = "paused" if paused and rep.state != "offline" else rep.state
+        shown = rep.state_in_force(now_ns)
         self._count(place, (rep.team, shown, flow.value, rep.sends_states))
         held_back = flow.value < 1
         wanted = self.per_rep == "all" or (self.per_rep == "held_back" and held_back)
         texts = _texts(rep, inflight, shown, flow) if wanted else ("",) * len(_FAMILIES)
         for lines, text in zip(self._lines, texts, strict=True):
             lines[place] = text
-        if rep.paused_until_ns:
-            self._pauses[place] = rep.paused_until_ns > now_ns
+        if rep.paused_until_ns or shown != rep.state:
+            self._timed[place] = _timed(rep, now_ns)
         else:
-            self._pauses.pop(place, None)
+            self._timed.pop(place, None)
         # Last, so that a failure above is made good by the next copy.
         self._known[place] = (rep, inflight)
+
+
+def _timed(rep: Rep, now_ns: int) -> tuple[bool, str]:
+    """What the clock alone can change of a rep: whether it is paused, and the state that is shown."""
+    return rep.paused_until_ns > now_ns, rep.state_in_force(now_ns)
 
 
 def _texts(rep: Rep, inflight: int, shown: str, flow: Flow) -> tuple[str, ...]:

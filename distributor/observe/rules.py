@@ -115,7 +115,9 @@ def _burn(row: Row, least_leads: int) -> str:
 
 
 def _of_the_floor(limits: AlertSettings) -> list[Alert]:
-    received = "sum by (job, vendor) (increase(distributor_leads_received_total[15m]"
+    received = (
+        'sum by (job, vendor) (increase(distributor_leads_received_total{vendor!="(other)"}[15m]'
+    )
     return [
         Alert(
             "LeadUnassignedTooLong",

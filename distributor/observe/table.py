@@ -88,7 +88,8 @@ _INTAKE = (
         "vendor channel result",
         "leads",
         "Leads by the answer that their vendor got: accepted, duplicate, rejected or error. "
-        "Test leads are among them.",
+        "Test leads are among them. A vendor that is not configured is `(other)` until a lead of it is "
+        "accepted, and beyond 1,000 vendors.",
     ),
     _counter(
         "test_leads_received_total", "vendor", "leads", "Accepted leads that were marked as a test."
@@ -259,8 +260,10 @@ _WORK = (
         "Times that an assigned lead passed over a rep: held_back by the throttle, paused by a supervisor, or "
         "with a full_pipeline.",
     ),
-    _gauge("reps", "team state", "reps", "Reps by state."),
-    _gauge("reps_available", "team", "reps", "Reps who are ready and not paused."),
+    _gauge("reps", "team state", "reps", "Reps by state; wrap_up also while wrap_up_seconds run."),
+    _gauge(
+        "reps_available", "team", "reps", "Reps who are ready, not paused and not in a wrap-up."
+    ),
     _gauge("reps_throttled", "team", "reps", "Available reps with less than full flow."),
     _gauge(
         "reps_without_state_reports",

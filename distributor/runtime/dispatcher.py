@@ -277,7 +277,9 @@ class Dispatcher:
         for submission in work:
             answers: list[Decision] = []
             for event in submission.events:
-                answers.append(self._answer(event, found, seen, now_ns, decided, submission))
+                answer = self._answer(event, found, seen, now_ns, decided, submission)
+                if answer is not None:
+                    answers.append(answer)
                 count += 1
                 if count % YIELD_EVENTS == 0:
                     await asyncio.sleep(0)
@@ -298,7 +300,8 @@ class Dispatcher:
         now_ns: int,
         decided: _Decided,
         submission: Submission,
-    ) -> Decision:
+    ) -> Decision | None:
+        """The first decision about the event; None where it was one of our own that changed nothing."""
         mark = _mark_of(event)
         if mark is not None and mark in seen:
             answer = _answered(event, "duplicate", "this event_id was recorded before")
@@ -311,7 +314,7 @@ class Dispatcher:
             return self._refuse(event, reason, now_ns, decided)
         if found is not None:
             event = _informed(event, found)
-        decision = self._handle(event, now_ns, decided)[0]
+        decision = next(iter(self._handle(event, now_ns, decided)), None)
         refused = isinstance(decision, EventRecorded) and decision.outcome == "rejected"
         if mark is not None and not refused:
             seen.add(mark)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +31,7 @@ from distributor.settings.model import (
     TokenSettings,
     VendorSettings,
 )
+from distributor.settings.policies import Policies, check_policies
 from distributor.settings.problems import Problems
 from distributor.settings.secrets import fill, read_secret
 from distributor.settings.walk import walk
@@ -71,15 +71,15 @@ _DIGEST_LETTERS: Final = 12
 
 def known_policies() -> frozenset[str]:
     """The names of the installed selection policies."""
-    return frozenset(entry_points(group="distributor.policies").names)
+    return frozenset(Policies())
 
 
 def load(
     path: Path | str, *, policies: Collection[str] | None = None, also: Check | None = None
 ) -> Settings:
     """The settings in the file ``path``; ``policies`` are the known policy names (None: the
-    installed ones), ``also`` judges what this room cannot. Raises BadConfig with every problem of
-    the file at once.
+    installed ones, of which those that are named are made and tried), ``also`` judges what this room
+    cannot. Raises BadConfig with every problem of the file at once.
     """
     path = Path(path)
     return parse(read_toml(path), path.absolute().parent, policies=policies, also=also)
@@ -104,6 +104,8 @@ def parse(
     settings = fill(settings, problems)
     if also is not None:
         also(settings, problems)
+    if policies is None:
+        check_policies(settings, to_floor(settings), problems)
     if problems.lines:
         raise BadConfig(problems.lines)
     table = tree.get("metrics", {})

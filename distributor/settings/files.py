@@ -36,8 +36,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadConfig([f"{path}: line {line}: no UTF-8 text; save the file as UTF-8"]) from None
     except RecursionError:
         raise BadConfig([f"{path}: nested too deep; make it flatter"]) from None
-    except ValueError as error:  # TOMLDecodeError, and numbers of too many digits
-        raise BadConfig([f"{path}: no TOML: {' '.join(str(error).split())}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig([f"{path}: no TOML: {' '.join(str(error).split())}; mend it"]) from None
+    except ValueError:  # more digits than Python reads
+        raise BadConfig([f"{path}: a number has too many digits; write a smaller one"]) from None
 
 
 def store_path(path: Path) -> Path:

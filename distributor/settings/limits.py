@@ -109,7 +109,7 @@ def _regex(value: str) -> str | None:
             warnings.simplefilter("ignore")
             re.compile(value)
     except (re.error, RecursionError, OverflowError) as error:
-        return f"{shown(value)} is no regular expression ({error})"
+        return f"{shown(value)} is no regular expression ({error}); mend it"
     return None
 
 
@@ -119,7 +119,7 @@ def _template(value: str) -> str | None:
     try:
         Environment(autoescape=False).parse(value)  # noqa: S701 - nothing is rendered
     except (TemplateError, RecursionError, ValueError) as error:
-        return f"{shown(value)} is no Jinja2 template ({' '.join(str(error).split())})"
+        return f"{shown(value)} is no Jinja2 template ({' '.join(str(error).split())}); mend it"
     return None
 
 

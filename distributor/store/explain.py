@@ -1,31 +1,19 @@
-"""From decisions to what people read: the history of a lead, and the sentences behind the codes."""
+"""The sentences behind the codes: what a decision says of the reps, and what keeps a rep from leads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from distributor.domain.decisions import (
     Assigned,
     AssignmentEnded,
-    AttemptRecorded,
-    ContactRecorded,
     Decision,
-    DeliveryAccepted,
-    EventRecorded,
-    LeadAccepted,
     LeadDeferred,
-    LeadDuplicate,
     LeadHeld,
     LeadReleased,
-    LeadRerouted,
-    LeaseRestarted,
-    StatusChanged,
-    WorkEnded,
 )
-from distributor.domain.journal import Entry
-from distributor.domain.rep import FOREVER_NS, Flow, Rep
-from distributor.store.codec import rfc3339
+from distributor.domain.ids import moment
+from distributor.domain.rep import Flow, Rep
 
 VERDICTS = {
     "available": "was free too, and not the best for this lead",
@@ -77,169 +65,53 @@ def numbers(decision: Assigned) -> dict[str, float]:
     return {name: float(f"{number:.4g}") for name, number in decision.numbers.items()}
 
 
+def not_assigned(decision: Decision | None) -> tuple[str, str]:
+    """(reason code, sentence) of a decision that leaves a lead with nobody."""
+    if isinstance(decision, LeadHeld):
+        return decision.kind, decision.because
+    if isinstance(decision, LeadDeferred | LeadReleased):
+        return decision.reason, decision.because
+    if isinstance(decision, AssignmentEnded):
+        return decision.cause, decision.because
+    return "", ""
+
+
 def obstacles(rep: Rep, now_ns: int) -> list[dict[str, str]]:
     """What keeps a rep from receiving, or from receiving all it could: [{code, because}].
 
-    ``now_ns``: 0 where the time is not known; then a pace that may have ended is not mentioned.
+    ``now_ns``: 0 where the time is not known; then a pace that may have ended is not mentioned. A flow
+    that is ``ignored`` is told too, although it keeps the rep from nothing.
     """
     found: list[tuple[str, str]] = []
-    if rep.state != "ready":
-        told = f" ({rep.state_reason})" if rep.state_reason else ""
-        since = f" since {rfc3339(rep.since_ns)}" if rep.since_ns else ""
-        found.append((rep.state, f"{rep.id} is {rep.state}{since}{told}; leads go to ready reps"))
-    if rep.paused_until_ns and rep.paused_until_ns > now_ns:
-        told = f": {rep.pause_reason}" if rep.pause_reason else ""
-        until = _until(rep.paused_until_ns)
-        found.append(("paused", f"{rep.id} is paused by a supervisor{until}{told}"))
-    if len(rep.open) >= rep.window:
-        number = f"{len(rep.open)} of {rep.window}"
-        found.append(("full_pipeline", f"{rep.id} has {number} open leads; one must end first"))
-    if now_ns and rep.free_from_ns > now_ns:
-        found.append(("pace", f"{rep.id} gets the next lead from {rfc3339(rep.free_from_ns)} on"))
     if not rep.listed:
         found.append(("not_a_member", f"{rep.id} is no longer in the configuration"))
+    if rep.state != "ready":
+        told = f" ({rep.state_reason})" if rep.state_reason else ""
+        since = f" since {moment(rep.since_ns, now_ns)}" if rep.since_ns else ""
+        found.append((rep.state, f"{rep.id} is {rep.state}{since}{told}; leads go to ready reps"))
     flow = rep.flow_in_force(now_ns)
+    if flow.reason == "paused":
+        found.append(("paused", flow_told(flow, now_ns)))
+    if len(rep.open) >= rep.window:
+        number = f"{len(rep.open)} of {rep.window} open leads"
+        silent = f" ({rep.uncontacted} not reached yet)" if rep.uncontacted else ""
+        found.append(("full_pipeline", f"{rep.id} has {number}{silent}; one must end first"))
+    if now_ns and rep.free_from_ns > now_ns:
+        found.append(_not_before(rep, now_ns))
     if flow.value < 1.0 and flow.reason != "paused":
-        found.append((flow.reason, _flow_sentence(rep, flow)))
+        found.append((flow.reason, flow_told(flow, now_ns)))
     return [{"code": code, "because": because} for code, because in found]
 
 
-def _until(at_ns: int) -> str:
-    return f" until {rfc3339(at_ns)}" if at_ns < FOREVER_NS else ""
+def _not_before(rep: Rep, now_ns: int) -> tuple[str, str]:
+    free = f"{rep.id} gets the next lead from {moment(rep.free_from_ns, now_ns)} on"
+    if rep.wraps_up:
+        return "wrap_up", f"{free}: till then the wrap-up after the last call"
+    return "pace", f"{free}: the pace after the last lead"
 
 
-def _flow_sentence(rep: Rep, flow: Flow) -> str:
-    said = flow.because or f"{rep.id} is at {flow.value:.0%} of full flow"
-    return f"{said.rstrip('.')}; restored by: {flow.restores}" if flow.restores else said
-
-
-def lead_history(entry: Entry, lead_key: str) -> list[dict[str, Any]]:
-    """What one entry of the journal says about a lead: [{at, type, because, rep?, ...}]."""
-    found = []
-    for decision in entry.decisions:
-        describe = _DESCRIBE.get(type(decision))
-        if describe is None or key_of(decision) != lead_key:
-            continue
-        kind, because, more = describe(decision)
-        if not kind:
-            continue
-        at_ns = getattr(decision, "at_ns", 0) or entry.at_ns
-        item: dict[str, Any] = {"at": rfc3339(at_ns), "type": kind, "because": because}
-        rep = getattr(decision, "rep", "")
-        if rep:
-            item["rep"] = rep
-        found.append(item | more)
-    return found
-
-
-def key_of(decision: Decision) -> str:
-    """The lead that a decision is about, "" for none."""
-    if isinstance(decision, LeadAccepted):
-        return decision.lead.key
-    key: str = getattr(decision, "lead_key", "")
-    return key
-
-
-Description = tuple[str, str, dict[str, Any]]
-
-
-def _received(decision: LeadAccepted) -> Description:
-    note = f"; {decision.note}" if decision.note else ""
-    return "received", f"{decision.lead.vendor} sent it over {decision.channel}{note}", {}
-
-
-def _duplicate(decision: LeadDuplicate) -> Description:
-    return "duplicate", f"{decision.vendor} sent it again over {decision.channel}", {}
-
-
-def _assigned(decision: Assigned) -> Description:
-    more = {"assignment_id": decision.assignment_id, "reason": decision.reason}
-    return "assigned", decision.because, more
-
-
-def _ended(decision: AssignmentEnded) -> Description:
-    more = {"assignment_id": decision.assignment_id, "reason": decision.cause}
-    if decision.by:
-        more["by"] = decision.by
-    return "ended", decision.because or decision.cause, more
-
-
-def _taken(decision: DeliveryAccepted) -> Description:
-    return "accepted", f"{decision.rep} or the dialer took it", {}
-
-
-def _attempted(decision: AttemptRecorded) -> Description:
-    after = decision.response_seconds
-    told = "" if after is None else f", {after:.1f} s after the assignment"
-    return "attempted", f"dialled: {decision.result or 'result not told'}{told}", {}
-
-
-def _contacted(decision: ContactRecorded) -> Description:
-    after = decision.speed_seconds
-    told = "" if after is None else f", {after:.1f} s after the lead came in"
-    said = "counts" if decision.counted else "is no proof and does not count"
-    evidence = f"evidence {decision.evidence} {said}"
-    return "contacted", f"{decision.rep} talked to the lead{told}; {evidence}", {}
-
-
-def _work_ended(decision: WorkEnded) -> Description:
-    talk = decision.talk_seconds
-    told = "" if talk is None else f" after {talk:.0f} s of talk"
-    return "work_ended", f"left {decision.rep}'s pipeline{told}: {decision.cause}", {}
-
-
-def _status(decision: StatusChanged) -> Description:
-    more: dict[str, Any] = {"status": decision.status}
-    if decision.note:
-        more["note"] = decision.note
-    if decision.by:
-        more["by"] = decision.by
-    kind = "correction" if decision.correction else "status"
-    return kind, decision.because or f"status {decision.status}", more
-
-
-def _held(decision: LeadHeld) -> Description:
-    return "exception", decision.because, {"reason": decision.kind}
-
-
-def _released(decision: LeadReleased) -> Description:
-    more = {"reason": decision.reason} | ({"by": decision.by} if decision.by else {})
-    return "released", decision.because, more
-
-
-def _restarted(decision: LeaseRestarted) -> Description:
-    return "lease_restarted", decision.because, {}
-
-
-def _rerouted(decision: LeadRerouted) -> Description:
-    return "rerouted", decision.because, {"pool": decision.pool}
-
-
-def _deferred(decision: LeadDeferred) -> Description:
-    return "deferred", decision.because, {"reason": decision.reason}
-
-
-def _event(decision: EventRecorded) -> Description:
-    if decision.outcome in ("accepted", "duplicate"):
-        return "", "", {}  # Its consequences stand beside it.
-    because = decision.reason or f"{decision.type} came too late to change anything"
-    return decision.outcome, because, {"event_id": decision.event_id, "event": decision.type}
-
-
-_DESCRIBE: dict[type, Callable[[Any], Description]] = {
-    LeadAccepted: _received,
-    LeadDuplicate: _duplicate,
-    Assigned: _assigned,
-    AssignmentEnded: _ended,
-    DeliveryAccepted: _taken,
-    AttemptRecorded: _attempted,
-    ContactRecorded: _contacted,
-    WorkEnded: _work_ended,
-    StatusChanged: _status,
-    LeadHeld: _held,
-    LeadReleased: _released,
-    LeadRerouted: _rerouted,
-    LeaseRestarted: _restarted,
-    LeadDeferred: _deferred,
-    EventRecorded: _event,
-}
+def flow_told(flow: Flow, now_ns: int) -> str:
+    """Why a rep has less than full flow, since when, and what restores it."""
+    said = flow.because or f"{flow.value:.0%} of full flow"
+    since = f" Since {moment(flow.since_ns, now_ns)}." if flow.since_ns else ""
+    return f"{said.rstrip('.')}.{since} {flow.restores}".rstrip()

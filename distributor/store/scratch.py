@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,6 +48,10 @@ TABLES = (
 )
 
 
+_PRIVATE = frozenset({"body", "payload"})
+"""Columns that hold what was sent to us: compared, and never shown."""
+
+
 class Scratch:
     """A temporary database with the tables of a store."""
 
@@ -75,14 +80,15 @@ class Scratch:
 
 def read_table(connection: sqlite3.Connection, table: Table) -> Iterator[Row]:
     """All columns of all rows, the key first, in the order of the key."""
+    columns = ", ".join(_columns(connection, table))
     key = ", ".join(table.key)
-    others = [name for name in _columns(connection, table) if name not in table.key]
-    columns = ", ".join((key, *others))
     yield from connection.execute(f"SELECT {columns} FROM {table.name} ORDER BY {key}")
 
 
 def _columns(connection: sqlite3.Connection, table: Table) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")]
+    """The key first."""
+    names = [row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")]
+    return [*table.key, *(name for name in names if name not in table.key)]
 
 
 def first_difference(table: Table, made: Iterator[Row], stored: Iterator[Row]) -> str | None:
@@ -103,19 +109,27 @@ def first_difference(table: Table, made: Iterator[Row], stored: Iterator[Row]) -
 
 
 def _unlike(table: Table, mine: Row, theirs: Row) -> str | None:
-    for was, now in zip(mine, theirs, strict=True):
+    record, read = table.record or ("", None)
+    for name, was, now in zip(_names(table), mine, theirs, strict=True):
+        where = f"its {name} in the table {table.name}"
         if was == now:
             continue
-        if table.record is None or not isinstance(was, bytes) or not isinstance(now, bytes):
-            return f"the journal says {_short(was)}, the table {table.name} {_short(now)}"
-        column, read = table.record
-        try:
-            expected, found = read(was), read(now)
-        except msgspec.DecodeError as error:
-            return f"its {column} in the table {table.name} cannot be read: {error}"
-        if expected != found:
-            return f"its {column} in the table {table.name} is not what the journal makes"
+        if name == record and read is not None and was is not None and now is not None:
+            try:
+                if read(was) == read(now):
+                    continue
+            except msgspec.DecodeError as error:
+                return f"{where} cannot be read: {error}"
+        if name == record or name in _PRIVATE:
+            return f"{where} is not what the journal makes"
+        return f"{where} is {_short(now)}, the journal says {_short(was)}"
     return None
+
+
+def _names(table: Table) -> list[str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        return _columns(connection, table)
 
 
 def _name(table: Table, row: Row | None) -> str:

@@ -17,7 +17,7 @@ from distributor.domain.ids import NANOSECONDS
 from distributor.domain.journal import Batch, CommitStats, Entry, Found, SnapshotImage
 from distributor.domain.lead import Lead
 from distributor.domain.messages import Outgoing
-from distributor.errors import Fenced, StoreFailed
+from distributor.errors import Damaged, Fenced, StoreFailed
 from distributor.store import snapshots
 from distributor.store.codec import unpack_entry, unpack_lead
 from distributor.store.connection import (
@@ -76,7 +76,8 @@ class SQLiteStore:
 
         ``synchronous``: ``full`` survives a power failure, ``normal`` a crash of this process.
         ``entropy``: so many random bytes, asked once in a store's life. Raises ``StoreFailed``:
-        another process has it, a newer release wrote it, or the disk does not let us.
+        another process has it, a newer release wrote it, or the disk does not let us; ``Damaged``: what
+        the journal needs is gone.
         """
         place = Path(path).resolve()
         lock = _take(place)
@@ -219,6 +220,10 @@ class SQLiteStore:
         migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT 1 FROM meta").fetchone() is None:
+            if connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone() is not None:
+                # New ones would give out lead keys again, and let another owner go on unseen.
+                lost = "the row of meta with the store's tag, seed and epoch is missing"
+                raise Damaged(f"{self.path}: {lost}: restore the store from a backup")
             tag = "".join(_TAG_LETTERS[byte % 36] for byte in entropy(4))
             seed = int.from_bytes(entropy(8), "big") >> 1  # SQLite's integers have a sign.
             connection.execute("INSERT INTO meta VALUES (1, ?, ?, 0)", (tag, seed))
@@ -356,7 +361,8 @@ def _failed(path: Path, error: sqlite3.Error) -> StoreFailed:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     remedy = _REMEDIES.get(primary, "look at the disk and the system's log, then start again")
-    return StoreFailed(f"{path}: {error}: {remedy}")
+    kind = Damaged if primary == sqlite3.SQLITE_CORRUPT else StoreFailed
+    return kind(f"{path}: {error}: {remedy}")
 
 
 _REMEDIES: dict[int | None, str] = {

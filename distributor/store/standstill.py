@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from distributor.domain.floor import Floor, PoolPlan
-from distributor.domain.rep import Rep
+from distributor.domain.ids import moment
+from distributor.domain.rep import Flow, Rep
 from distributor.store.explain import obstacles, verdict
 
 LISTED = 64
@@ -26,33 +27,101 @@ def dialer_down(plan: PoolPlan, down: Down) -> str:
     return f"{name} is away ({down[target] or 'no reason told'})"
 
 
-def lead_waits(
-    plan: PoolPlan, members: Iterable[Rep], down: Down, now_ns: int
-) -> tuple[str, str, list[dict[str, Any]]]:
-    """(code, sentence, members with their obstacles) of a lead that waits in a pool.
+class Waiting(NamedTuple):
+    """A lead that waits: since when, and who had it already and is not asked again."""
 
-    Code and sentence are "" where somebody could take it: then it is the policy's turn.
+    since_ns: int
+    excluded: Collection[str]
+
+
+class Standing(NamedTuple):
+    """What a member is to a waiting lead: ``code`` and ``because``; ``slowed`` is the flow that keeps
+    all but some leads from a rep who is free."""
+
+    code: str
+    because: str
+    slowed: Flow | None = None
+
+
+def lead_waits(
+    plan: PoolPlan,
+    lead: Waiting,
+    members: Iterable[Rep],
+    down: Down,
+    now_ns: int,
+    named: str | None = None,
+) -> tuple[str, str, list[dict[str, Any]]]:
+    """(code, sentence, members with what they are to it) of a lead that waits in a pool.
+
+    The code is ``waiting`` where somebody could take it: then it is the policy's turn. ``named``: a
+    member who is listed on the largest floor too.
     """
-    codes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    free: list[str] = []
+    slowed: list[tuple[str, Flow]] = []
     listed: list[dict[str, Any]] = []
-    somebody = False
     for rep in members:
-        found = obstacles(rep, now_ns)
-        flow = rep.flow_in_force(now_ns)
-        slowed_only = len(found) == 1 and found[0]["code"] == flow.reason and flow.value > 0
-        somebody = somebody or not found or slowed_only
-        first = found[0] if found else {"code": "available", "because": f"{rep.id} could take it"}
-        codes[first["code"]] += 1
-        if len(listed) < LISTED:
-            listed.append(verdict(rep.id, first["code"], first["because"]))
+        found = _standing(rep, lead, now_ns)
+        if found.slowed is not None:
+            slowed.append((rep.id, found.slowed))
+        elif found.code == "available":
+            free.append(rep.id)
+        else:
+            counts[_WORDS.get(found.code, found.code.replace("_", " "))] += 1
+        if len(listed) < LISTED or rep.id == named:
+            listed.append(verdict(rep.id, found.code, found.because))
+    waits = f"it waits in pool {plan.id} since {moment(lead.since_ns, now_ns)}"
     away = dialer_down(plan, down)
     if away:
-        return "dialer_down", f"it waits in pool {plan.id}: {away}", listed
-    if somebody:
-        return "", "", listed
-    told = ", ".join(f"{count} {code.replace('_', ' ')}" for code, count in codes.most_common())
-    because = f"it waits in pool {plan.id}: nobody can take it now ({told or 'no members'})"
-    return "nobody_available", because, listed
+        return "dialer_down", f"{waits}: {away}", listed
+    if free:
+        who = free[0] if len(free) == 1 else f"{len(free)} reps"
+        return "waiting", f"{waits}: {who} could take it, it is the policy's turn", listed
+    told = [f"{count} {word}" for word, count in counts.most_common()]
+    return "nobody_available", f"{waits}: {_nobody(slowed, told)}", listed
+
+
+_WORDS: Final = {
+    "excluded": "had it before",
+    "wrap_up": "in wrap-up",
+    "busy": "on a call",
+    "manual": "held by a supervisor",
+}
+
+
+def _standing(rep: Rep, lead: Waiting, now_ns: int) -> Standing:
+    if rep.id in lead.excluded:
+        return Standing("excluded", f"{rep.id} had this lead before and is not asked again")
+    flow = rep.flow_in_force(now_ns)
+    found = obstacles(rep, now_ns)
+    if flow.ignored:
+        found = [one for one in found if one["code"] != flow.reason]
+    if not found:
+        return Standing("available", f"{rep.id} could take it")
+    code, because = found[0]["code"], found[0]["because"]
+    if code != flow.reason or not flow.value:
+        return Standing(code, because)
+    if code == "manual":  # a share of the leads, and this may be one of them
+        return Standing("available", f"{rep.id} could take it. {because}")
+    return Standing(code, because, flow)
+
+
+def _nobody(slowed: Sequence[tuple[str, Flow]], others: Sequence[str]) -> str:
+    """Who is held back comes first, with what such a rep still gets, where that is the same for all: the
+    head of the flow's sentence. What restores one is told where it is one alone."""
+    told = list(others)
+    if slowed:
+        heads = {
+            head for _, flow in slowed for head, colon, _ in [flow.because.partition(": ")] if colon
+        }
+        head = heads.pop() if len(heads) == 1 else ""
+        gets = f", {head[:1].lower()}{head[1:]}" if head else ""
+        told.insert(0, f"{len(slowed)} held back{gets}")
+    sentence = f"nobody can take it now ({'; '.join(told) or 'no members'})"
+    if len(slowed) == 1 and slowed[0][1].restores:
+        rep, flow = slowed[0]
+        sentence += f". {rep}: {flow.restores.rstrip('.')}"
+    return sentence
 
 
 def rep_waits(

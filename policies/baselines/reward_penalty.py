@@ -175,7 +175,7 @@ class RewardPenalty(Listening[Record], FirstCome, Rotate):
             f"{called(rep)} takes {seconds:.0f} s to the first call on average, {self.bottom_seconds:.0f} s "
             f"or more cost {self.step} of {self.daily_maximum} leads a day."
         )
-        restores = f"An average below {self.bottom_seconds:.0f} s over {self.frame_days} days."
+        restores = f"An average below {self.bottom_seconds:.0f} s over {self.frame_days} days restores full flow."
         return Flow(maximum / self.daily_maximum, "slow_contact", because, restores, now_ns)
 
     def _sentence(

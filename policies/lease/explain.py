@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from msgspec.structs import replace
+
+from distributor.domain.ids import moment
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Flow, Rep
 from policies.lease.choice import Ranked
 from policies.lease.memory import RepMemory, Slot
 from policies.lease.revocation import Steal
 from policies.lease.roster import Offer, Roster, Seat, flow_step
-from policies.lease.settings import RESERVE
+from policies.lease.settings import STALE_AGE
 
 
 def name(rep: Rep) -> str:
@@ -60,7 +65,7 @@ def assigned(roster: Roster, offer: Offer, free: float, now_ns: int) -> str:
         f"{name(seat.rep)}: {state}, usually picks up in {offer[2]:.0f} s, "
         f"{offer[0]:.0%} chance of a prompt pick-up"
     )
-    for index in roster.low[:1]:
+    for index in () if roster.panic else roster.low[:1]:
         skipped = roster.seats[index]
         if index != offer[3]:
             why = silence(skipped.memory) or belief(roster, skipped, now_ns)
@@ -84,15 +89,17 @@ def curious(roster: Roster, seat: Seat, age: float, now_ns: int) -> str:
 
 def kept(roster: Roster, age: float, likely_free: float) -> str:
     """Why an old lead waits."""
-    idle, kept_back = likely_free, RESERVE * roster.at_work
+    idle, kept_back = likely_free, roster.reserve(age)
     return (
-        f"{span(age)} old: {idle:.1f} reps likely free, {kept_back:.1f} are kept for fresh leads."
+        f"An old lead ({span(age)}) waits for a quiet moment: {idle:.1f} reps likely free, "
+        f"{kept_back:.1f} are kept for fresh leads."
     )
 
 
 def probe(seat: Seat, age: float, limit: float) -> str:
     """Why a slowed rep got an old lead."""
-    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a probe, back in {limit:.0f} s."
+    back = "" if seat.deep else f", back in {span(limit)}"
+    return f"Old lead ({span(age)}) sent to {name(seat.rep)} as a probe{back}."
 
 
 def probe_over(seat: Seat, silent: float) -> str:
@@ -129,33 +136,65 @@ def belief(roster: Roster, seat: Seat, now_ns: int) -> str:
     )
 
 
-def flow(roster: Roster, seat: Seat, now_ns: int) -> Flow:
-    """The rep's share of fresh leads, as the rep and the supervisor see it."""
+def flow(roster: Roster, seat: Seat, test_ns: int, now_ns: int) -> Flow:
+    """The rep's share of fresh leads, as the rep and the supervisor see it. ``test_ns``: see
+    ``test_told``."""
     rep, m, settings = seat.rep, seat.memory, roster.estimator.settings
     if rep.override is not None:
-        because = f"Set to {rep.override:.0%} by a supervisor"
-        because += f": {rep.override_reason}." if rep.override_reason else "."
-        return Flow(rep.override, "manual", because, "The end of the override.", now_ns)
+        return replace(rep.by_hand(rep.override, now_ns), since_ns=now_ns)
     pi = roster.estimator.responsive(m, now_ns)
     if pi >= settings.fresh_from or not settings.visible:
         return Flow(1.0, "full_flow", "", "", now_ns)
-    parts = [part for part in (silence(m), belief(roster, seat, now_ns)) if part]
+    ignored = test_ns == IGNORED
+    silent, believed = silence(m), belief(roster, seat, now_ns)
+    why = f"{silent}; {believed}" if silent else believed
     return Flow(
         flow_step(pi, settings.fresh_from),
         "slow_contact",
-        f"Gets only older leads: {'; '.join(parts)}.",
-        f"One prompt contact restores full flow; {_next_test(roster, m, now_ns)}.",
+        f"{_ignored_at(roster, now_ns) if ignored else 'Gets only older leads'}: {why}.",
+        f"One prompt contact restores full flow; {_next_test(test_ns, now_ns)}.",
         now_ns,
+        ignored,
     )
 
 
-def _next_test(roster: Roster, m: RepMemory, now_ns: int) -> str:
-    if any(slot.probe for slot in m.slots):
-        return "a probe is with the rep now"
-    wait = (m.next_probe_ns - now_ns) * roster.estimator.rate
-    return (
-        f"next probe in {wait:.0f} s" if wait > 0.5 else "next probe as soon as an old lead waits"
-    )
+def _ignored_at(roster: Roster, now_ns: int) -> str:
+    reps = f"{roster.slowed} of {roster.at_work} reps slow at {moment(now_ns, now_ns)}"
+    return f"Slowing ignored, {reps}"
+
+
+NO_TEST_SET: Final = 0
+IGNORED: Final = 1
+UNDER_WAY: Final = 2
+"""A probe that stays until it is decided: the rep says that it is being called, or the pipeline is deep."""
+
+
+def test_told(roster: Roster, seat: Seat, *, panic: bool) -> int:
+    """What there is to tell of a slowed rep's next probe, as a number that changes with it: one of the
+    names above, the instant from which it can come, or, negative, until when it stays."""
+    m = seat.memory
+    if panic:
+        return IGNORED
+    probe = next((slot for slot in m.slots if slot.probe), None)
+    if probe is None:
+        return m.next_probe_ns
+    if probe.claimed:
+        return UNDER_WAY
+    return -probe.since_ns - round(roster.estimator.settings.probe_limit / roster.estimator.rate)
+
+
+def _next_test(test_ns: int, now_ns: int) -> str:
+    """What ``test_told`` says, true whenever it is read."""
+    old = f"lead over {span(STALE_AGE)} old"
+    if test_ns == IGNORED:
+        return "slowing counts again once half of those at work are not slow"
+    if test_ns == UNDER_WAY:
+        return "a probe is with the rep"
+    if test_ns < 0:
+        return f"a probe is with the rep until {moment(-test_ns, now_ns)}"
+    if test_ns <= now_ns:
+        return f"the next waiting {old} comes as a probe"
+    return f"from {moment(test_ns, now_ns)} on a waiting {old} comes as a probe"
 
 
 def slot_numbers(roster: Roster, m: RepMemory, slot: Slot, now_ns: int) -> dict[str, float]:

@@ -48,7 +48,8 @@ class RepMemory(Struct, array_like=True):
     ``expected`` (e), ``served`` (o). ``next_probe_ns``: no probe before. ``own_contact_ns``: a
     contact that no agent state has followed yet. ``ready_ns``: the newest agent ``ready`` used.
     ``away``: in a logged pause. ``left_ns``: offline since then, 0 when not (1: since ever). ``seasoned``: knows more than one shift. ``shown``, ``shown_reason``: the flow that
-    people were told.
+    people were told, and ``shown_test_ns`` what they were told of the next probe
+    (``explain.test_told``).
     """
 
     slots: list[Slot] = []
@@ -81,6 +82,7 @@ class RepMemory(Struct, array_like=True):
     seasoned: bool = False
     shown: float = 1.0
     shown_reason: str = "full_flow"
+    shown_test_ns: int = 0
 
     def slot_of(self, lead_key: str) -> Slot | None:
         """This rep's lease of a lead, if it stands."""
@@ -91,9 +93,14 @@ class RepMemory(Struct, array_like=True):
 
 
 class FleetMemory(Struct, array_like=True):
-    """``offset`` (z): how much slower than usual everybody picks up now, as a log factor."""
+    """``offset`` (z): how much slower than usual everybody picks up now, as a log factor.
+    ``panic_shown``: people were told that slowing is ignored, or at ``panic_told_ns`` that it counts
+    again.
+    """
 
     offset: float = 0.0
+    panic_shown: bool = False
+    panic_told_ns: int = 0
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,13 +13,7 @@ from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
 from policies.lease.revocation import Steal, Watch, terms_of
 from policies.lease.roster import Offer, Roster, Seat
-from policies.lease.settings import (
-    CALM_BACKLOG,
-    FIRST_MINUTE,
-    PROBE_RECALLS,
-    RESERVE,
-    STALE_AGE,
-)
+from policies.lease.settings import CALM_BACKLOG, FIRST_MINUTE, PROBE_RECALLS, STALE_AGE
 
 LOOK_AHEAD: Final = 16
 _RANKED: Final = 5
@@ -106,7 +101,7 @@ class Pass:
         most_free = roster.most_free
         silent = self._watch.movable(
             terms_of(plenty=roster.plenty(most_free)),
-            spare=most_free > RESERVE * roster.at_work,
+            spare=most_free > roster.reserve(STALE_AGE),
             now=now_ns,
         )
         if not self._pool.waiting and not silent:
@@ -114,15 +109,15 @@ class Pass:
         offers, likely_free = roster.offers(now_ns)
         if not offers:
             return None
-        spare = likely_free > RESERVE * roster.at_work
+        spare = likely_free > roster.reserve(STALE_AGE)
         plenty = roster.plenty(likely_free)
-        intent, index = self._serve(offers, likely_free, spare, now_ns)
+        intent, index = self._serve(offers, likely_free, now_ns)
         terms = terms_of(plenty=plenty)
         steal = self._watch.best(silent, offers, terms, spare=spare, floor=index, now=now_ns)
         return intent if steal is None else self._steal(steal, now_ns)
 
     def _serve(
-        self, offers: list[Offer], likely_free: float, spare: bool, now_ns: int
+        self, offers: list[Offer], likely_free: float, now_ns: int
     ) -> tuple[Intent | None, float]:
         """What to do with the waiting leads, and the index of the lead that it is about (E5, E7)."""
         pool = self._pool
@@ -130,21 +125,29 @@ class Pass:
         first = pool.best(now_ns, calm=calm) if pool.waiting else None
         if first is None:
             return None, 0.0
-        deferred: Intent | None = None
+        kept = False
         for at, lead in enumerate(self._lineup(first, calm, now_ns)):
             age = pool.age_seconds(lead, now_ns)
-            if age <= STALE_AGE or spare:
+            if age <= STALE_AGE or likely_free > self._roster.reserve(age):
                 intent = self._give(lead, age, offers, likely_free, now_ns)
             elif at == 0:
                 intent = self._satisfy_curiosity(lead, age, offers, now_ns)
-                deferred = None if intent else self._defer(lead, age, likely_free)
-                if intent is None and not pool.younger(now_ns, STALE_AGE):
-                    break  # nothing behind it is fresh either
+                kept = intent is None
+                if kept and self._all_wait(likely_free, now_ns):
+                    break
             else:
                 continue
             if intent is not None:
                 return intent, pool.order_index(lead, now_ns)
-        return deferred, 0.0
+        if not kept:
+            return None, 0.0
+        return self._defer(first, pool.age_seconds(first, now_ns), likely_free), 0.0
+
+    def _all_wait(self, likely_free: float, now_ns: int) -> bool:
+        """Whether no lead is fresh and none so old that the reserve lets it pass."""
+        if likely_free > self._roster.reserve(math.inf):
+            return False
+        return not self._pool.younger(now_ns, STALE_AGE)
 
     def _calm(self, now_ns: int) -> bool:
         """Whether all fresh leads are served so soon that none needs to be given up for another."""

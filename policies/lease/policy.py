@@ -27,6 +27,7 @@ from policies.lease.roster import Roster, Seat, at_work
 from policies.lease.settings import (
     FIRM,
     LOOK_AGAIN,
+    PANIC_SHOWN,
     SOFT,
     STALE_AGE,
     STEAL_AGE,
@@ -376,6 +377,9 @@ class Lease:
     def wake_ns(self) -> int | None:
         """When time alone may change what is to be done or shown."""
         times = [self._watch.next_ns(), self._roster.next_turn_ns()]
+        telling_ns = self._panic_due_ns()
+        if telling_ns is not None and telling_ns > self._now_ns:
+            times.append(telling_ns)  # what is due already is told at the end of this pass
         if self._pool.waiting or self._watch.any_standing:
             times.append(self._roster.next_entry_ns())
         if self._pool.waiting:
@@ -413,21 +417,42 @@ class Lease:
         return self._pool.span_ns(60.0 * minute) + 1
 
     def flow_changes(self, now_ns: int) -> Iterable[tuple[str, Flow, dict[str, float]]]:
-        """The reps whose visible flow changed, in the order of the configuration."""
+        """The reps whose visible flow, or what was said to restore it, changed: in the order of the
+        configuration."""
         self._ring(now_ns)
         self._settle(now_ns)
+        self._show_panic(now_ns)
         changes = []
         for index in sorted(self._reflow):
             seat = self._roster.seats[index]
             m, judged = seat.memory, seat.slowed or seat.rep.override is not None
             if not judged and (m.shown, m.shown_reason) == (1.0, "full_flow"):
                 continue  # as nearly always: no sentence is made to see that it is the old one
-            flow = explain.flow(self._roster, seat, now_ns)
-            if (flow.value, flow.reason) != (m.shown, m.shown_reason):
-                m.shown, m.shown_reason = flow.value, flow.reason
+            test_ns = explain.test_told(self._roster, seat, panic=self._fleet.panic_shown)
+            flow = explain.flow(self._roster, seat, test_ns, now_ns)
+            test_ns = test_ns if flow.reason == "slow_contact" else 0
+            told = (flow.value, flow.reason, test_ns)
+            if told != (m.shown, m.shown_reason, m.shown_test_ns):
+                m.shown, m.shown_reason, m.shown_test_ns = told
                 self._changed.add(seat.rep.id)
                 lagging, absent = self._estimator.belief(m, now_ns)
                 numbers = {"lagging": lagging, "absent": absent}
                 changes.append((seat.rep.id, flow, numbers | {"fails": float(m.fails)}))
         self._reflow.clear()
         return changes
+
+    def _panic_due_ns(self) -> int | None:
+        """When people are told that a panic began or ended; None: they know."""
+        if self._roster.panic == self._fleet.panic_shown or not self._estimator.settings.visible:
+            return None
+        told_ns = self._fleet.panic_told_ns
+        return told_ns + self._pool.span_ns(PANIC_SHOWN) if told_ns else self._now_ns
+
+    def _show_panic(self, now_ns: int) -> None:
+        """The sentences of all slowed reps change with the begin and the end of a panic."""
+        due_ns = self._panic_due_ns()
+        if due_ns is None or due_ns > now_ns:
+            return
+        self._fleet.panic_shown, self._fleet.panic_told_ns = self._roster.panic, now_ns
+        self._changed.add("")
+        self._reflow.update((seat.index, None) for seat in self._roster.seats if seat.slowed)

@@ -17,8 +17,12 @@ from distributor.domain.rep import Rep
 from policies.lease.estimator import Estimator
 from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory
 from policies.lease.settings import (
+    OLD_AGE,
     PLENTY,
     PROMPT_FROM,
+    RESERVE,
+    RESERVE_MOST,
+    RESERVE_REPS,
     SAMPLE,
     SCAN,
     SKILL_POWER,
@@ -148,6 +152,14 @@ class Roster:
             at_most = self.estimator.skill_at_most(seat.memory, level)
             seat.judged = (level, skill**SKILL_POWER * at_most, at_most)
         return seat.judged[1], seat.judged[2]
+
+    def reserve(self, age: float) -> float:
+        """So many of those at work must probably be free before a stale lead of this age is given out.
+        (Where leads queue, a slot is no free rep: it keeps nobody from a fresh lead.)"""
+        share = RESERVE * self.at_work
+        if age > OLD_AGE or (self.eligible and self.seats[self.eligible[0]].deep):
+            return share
+        return min(RESERVE_REPS + share, RESERVE_MOST * self.at_work)
 
     def plenty(self, likely_free: float) -> bool:
         """Whether most of those at work are probably free. (Where leads queue, a slot is no free rep.)"""

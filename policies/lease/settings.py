@@ -50,7 +50,13 @@ CALM_BACKLOG: Final = 30.0
 """The floor is calm while those at work take all waiting leads in their first minute within so many
 seconds. Then the oldest of them goes first: none needs to be given up for another."""
 RESERVE: Final = 0.12
-"""A stale lead waits unless this share of the logged-in reps is likely free for fresh ones."""
+RESERVE_REPS: Final = 3.0
+RESERVE_MOST: Final = 0.5
+"""A stale lead waits unless this share of those at work, and so many more, are likely free for fresh ones;
+or RESERVE_MOST of them, where that is less. On a small floor chance weighs more: one free rep of three is
+soon none."""
+OLD_AGE: Final = 1800.0
+"""From this age on a lead waits for the share alone."""
 FAIRNESS: Final = 2.0
 SKILL_POWER: Final = 0.3
 SLOW_OUTCOME: Final = 45.0
@@ -61,6 +67,9 @@ PANIC_STEAL_AGE: Final = 120.0
 STEAL_LIMIT: Final = 2
 UNLIMITED_AGE: Final = 600.0
 PROBE_RECALLS: Final = 3
+PANIC_SHOWN: Final = 30.0
+"""A panic's begin or end is told to all slowed reps at once, and so long nothing else about it: where it
+comes and goes with every event, not every event may cost a sentence for each of them."""
 RECHECK_AGES: Final = (
     15.0, 18.0, 21.0, 25.0, 30.0, 37.0, 45.0, 61.0, 80.0, 110.0, 150.0, 200.0, 300.0, 450.0, 600.0,
 )  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -13,6 +14,9 @@ import structlog
 from distributor.app import Daemon
 from distributor.runtime.clock import Clock
 from distributor.settings import parse
+from distributor.store.sqlite import SQLiteStore
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +58,31 @@ async def open_daemon(tmp_path: Path) -> AsyncIterator[Opener]:
     for daemon in started:
         if daemon.inbox.open:
             await daemon.stop()
+
+
+@pytest.fixture
+def committed(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set by each commit of each daemon that is opened afterwards."""
+    event = asyncio.Event()
+    append = SQLiteStore.append
+
+    async def told(*args: Any, **more: Any) -> Any:
+        stats = await append(*args, **more)
+        event.set()
+        return stats
+
+    monkeypatch.setattr(SQLiteStore, "append", told)
+    return event
+
+
+async def until(event: asyncio.Event, question: Callable[[], Awaitable[T]]) -> T:
+    """The first answer that is true; asked at once, and again whenever ``event`` is set."""
+    async with asyncio.timeout(60):
+        while True:
+            event.clear()
+            if answer := await question():
+                return answer
+            await event.wait()
 
 
 class Client:

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,19 @@ from structlog.testing import capture_logs
 
 from distributor.app import daemon as daemon_module
 from distributor.app import recovery as recovery_module
-from distributor.app.policies import Policies
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
+from distributor.domain.events import FloorChanged
 from distributor.domain.ids import NANOSECONDS
 from distributor.errors import BadConfig, StoreFailed, Unavailable
 from distributor.intake.mqtt_intake import MqttIntake
 from distributor.observe import table
 from distributor.observe.table import metric
 from distributor.runtime.clock import Clock, entropy
+from distributor.settings import to_floor
+from distributor.settings.policies import Policies
 from distributor.store.sqlite import SQLiteStore
-from tests.app.conftest import settings
+from tests.app.conftest import settings, until
 
 HOUR_NS = 3600 * NANOSECONDS
 
@@ -251,14 +254,36 @@ async def test_a_clock_set_forward_fires_what_is_due_and_takes_no_lead_from_a_re
     shown = await client.ask("GET", f"/v1/leads/{key}")
     assert (shown["rep"], shown["attempt"]) == ("ana", 1)
     (anew,) = [item for item in shown["history"] if item["type"] == "lease_restarted"]
-    assert anew["because"].startswith("the daemon stood still for 3")
+    assert anew["because"].startswith("the daemon stood still for 35")
     async with asyncio.timeout(60):
         while daemon.engine.state.leads[key].standard != "missed":  # the lead's own clock goes on
             await asyncio.sleep(0.01)
     assert daemon.engine.state.leads[key].attempt == 1
 
 
-async def test_deadlines_fire_by_themselves(open_daemon, connect):
+async def test_a_lead_has_one_line_at_info_however_often_it_is_assigned(
+    open_daemon, connect, logged
+):
+    log, flow = {"level": "debug"}, {"policy": "longest_idle"}
+    daemon = await open_daemon(log=log, flow=flow)
+    client = connect(daemon)
+    for rep in ("ana", "ben", "cleo"):
+        await client.be(rep, "ready")
+    key = await client.lead("one")
+    for name in ("1", "2"):
+        await client.event("rejected", name, lead_key=key)
+
+    assert daemon.engine.state.leads[key].attempt == 3
+    await daemon.stop()
+    lines = [line for line in logged if line.get("lead_key") == key]
+    assert [(line["log_level"], line["attempt"]) for line in lines] == [
+        ("info", 1),
+        ("debug", 2),
+        ("debug", 3),
+    ]
+
+
+async def test_deadlines_fire_by_themselves(open_daemon, connect, committed):
     """Nobody speaks to the daemon, and a lease of a twentieth of a second ends."""
     flow = {"policy": "longest_idle", "lease_seconds": 0.05}
     daemon = await open_daemon(reps=[{"id": "ana"}], flow=flow)
@@ -267,9 +292,10 @@ async def test_deadlines_fire_by_themselves(open_daemon, connect):
 
     key = await client.lead("one")
 
-    async with asyncio.timeout(60):
-        while daemon.engine.state.leads[key].state == "assigned":
-            await asyncio.sleep(0.01)
+    async def taken_back() -> bool:
+        return daemon.engine.state.leads[key].state != "assigned"
+
+    await until(committed, taken_back)
     assert daemon.engine.state.leads[key].state == "exception"
 
 
@@ -366,6 +392,45 @@ async def test_new_settings_put_a_new_target_and_a_new_limit_in_force(
     await client.be("ana", "ready")  # committed after the new floor
     daemon.exposition.forget()
     assert values(await client.ask("GET", "/metrics")) == [0.8, 45.0]
+
+
+async def test_new_settings_are_said_to_be_taken_when_they_are(tmp_path, open_daemon, logged):
+    daemon = await open_daemon()
+    new = settings(tmp_path, flow={"policy": "longest_idle"})
+    await daemon.take_settings(new)
+    assert daemon.engine.state.floor == to_floor(new)
+    said = [line["digest"] for line in logged if line["event"] == "settings_taken"]
+    assert said == [to_floor(new).digest]
+
+    def fails(event):
+        raise RuntimeError("not taken")
+
+    daemon.engine._by_type[FloorChanged] = fails
+    taking = asyncio.ensure_future(daemon.take_settings(settings(tmp_path)))
+    await asyncio.wait({taking, daemon.failed}, return_when=asyncio.FIRST_COMPLETED)
+    assert not taking.done()
+    taking.cancel()
+    said = [line for line in logged if line["event"] == "settings_taken"]
+    assert len(said) == 1
+
+
+async def test_a_policy_that_is_gone_stops_no_start_where_the_settings_name_another(
+    open_daemon, connect, monkeypatch
+):
+    first = await open_daemon(flow={"policy": "rotate"})
+    await connect(first).be("ana", "ready")
+    await connect(first).lead("one")
+    await first.stop()
+
+    def without_rotate(**params):
+        return EntryPoints(one for one in entry_points(**params) if one.name != "rotate")
+
+    monkeypatch.setattr("distributor.settings.policies.entry_points", without_rotate)
+    again = await open_daemon()
+    client = connect(again)
+    await client.be("ben", "ready")
+    shown = await client.ask("GET", f"/v1/leads/{await client.lead('two')}")
+    assert shown["state"] == "assigned"
 
 
 async def test_a_limit_that_is_no_edge_stops_the_start_and_is_refused_later(
@@ -532,7 +597,7 @@ async def test_a_full_pool_asks_vendors_to_come_back(open_daemon, connect):
     assert (await client.ask("POST", "/v1/leads/acme", items[2]))["outcome"] == "accepted"
 
 
-async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect):
+async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect, committed):
     """Ten minutes of lease at 6000 times the speed are a tenth of a second."""
     flow = {"policy": "longest_idle", "lease_seconds": 600, "time_scale": 6000}
     daemon = await open_daemon(reps=[{"id": "ana"}], flow=flow)
@@ -541,11 +606,11 @@ async def test_a_floor_of_another_time_scale_runs_faster(open_daemon, connect):
 
     key = await client.lead("one")
 
-    async with asyncio.timeout(60):
-        while daemon.engine.state.leads[key].state == "assigned":
-            await asyncio.sleep(0.01)
-    shown = await client.ask("GET", f"/v1/leads/{key}")
-    (ended,) = [item for item in shown["history"] if item["type"] == "ended"]
+    async def ends() -> list[Any]:
+        shown = await client.ask("GET", f"/v1/leads/{key}")
+        return [item for item in shown["history"] if item["type"] == "ended"]
+
+    (ended,) = await until(committed, ends)
     assert ended["reason"] in ("expired", "recalled")
     seconds = float(ended["because"].split()[-2])  # of the floor's own time
     assert 600 <= seconds < 600 + 6000 * 5

@@ -4,7 +4,7 @@ daemon ends."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from distributor.app.verification import verify
 from distributor.domain.events import DeliveryFailed, PresenceReported
 from distributor.runtime import dispatcher
 from distributor.runtime.inbox import Submission
+from tests.app.conftest import until
 
 
 class Dialer:
@@ -28,6 +29,13 @@ class Dialer:
         self.answering = asyncio.Event()
         self.answering.set()
         self.on_assign: Callable[[], None] = lambda: None
+
+    async def heard(self, count: int) -> None:
+        """Return when so many requests have come."""
+        async with asyncio.timeout(60):
+            while len(self.requests) < count:
+                self.asked.clear()
+                await self.asked.wait()
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -65,27 +73,25 @@ async def dialer() -> AsyncIterator[Dialer]:
     await runner.cleanup()
 
 
-async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not what():
-            await asyncio.sleep(0.01)
+@pytest.fixture
+def on_the_desk(committed: asyncio.Event) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """The lead's case, once there is one."""
 
+    async def wait(client: Any, key: str) -> dict[str, Any]:
+        async def cases() -> Any:
+            return (await client.ask("GET", "/v1/exceptions"))["items"]
 
-async def on_the_desk(daemon: Any, client: Any, key: str) -> dict[str, Any]:
-    """The lead's case, once there is one: readers see it when it is committed, after it was decided."""
-    await until(lambda: daemon.engine.state.leads[key].state == "exception")
-    async with asyncio.timeout(60):
-        while not (cases := (await client.ask("GET", "/v1/exceptions"))["items"]):
-            await asyncio.sleep(0.01)
-    (case,) = cases
-    assert (case["lead_key"], case["kind"]) == (key, "delivery_failed")
-    assert (await client.ask("GET", "/v1/reps/ana"))["flow"] == 1.0
-    found: dict[str, Any] = case
-    return found
+        (case,) = await until(committed, cases)
+        assert (case["lead_key"], case["kind"]) == (key, "delivery_failed")
+        assert (await client.ask("GET", "/v1/reps/ana"))["flow"] == 1.0
+        found: dict[str, Any] = case
+        return found
+
+    return wait
 
 
 async def test_what_nobody_knows_of_is_held_for_a_human_and_revoked_at_the_dialer(
-    dialer, open_daemon, connect
+    dialer, open_daemon, connect, on_the_desk
 ):
     dialer.status = None
     tables = dialer.tables(unknown_outcome="hold", timeout_seconds=0.2)
@@ -95,35 +101,36 @@ async def test_what_nobody_knows_of_is_held_for_a_human_and_revoked_at_the_diale
     key = await client.lead("one")
     name = daemon.engine.state.leads[key].assignment_id
 
-    case = await on_the_desk(daemon, client, key)
+    case = await on_the_desk(client, key)
 
     assert "cloud: may have it all the same" in case["because"]
-    await until(lambda: ("/revoke", name) in dialer.requests)
+    await dialer.heard(2)
+    assert dialer.requests == [("/assign", name), ("/revoke", name)]
     await daemon.stop()
     assert verify(daemon.store.path) is None
 
 
 async def test_a_dialer_that_refused_an_assignment_is_not_asked_to_revoke_it(
-    dialer, open_daemon, connect
+    dialer, open_daemon, connect, on_the_desk
 ):
     dialer.status = 422
     daemon = await open_daemon(**dialer.tables())
     client = connect(daemon)
     await client.be("ana", "ready")
     key = await client.lead("one")
-    await on_the_desk(daemon, client, key)
+    await on_the_desk(client, key)
     dialer.status = 200
 
     body = {"rep": "ana", "reason": "try again"}
     await client.ask("POST", f"/v1/leads/{key}/assign", body)
 
-    await until(lambda: len(dialer.requests) >= 2)  # a revocation would come before it
+    await dialer.heard(2)  # a revocation would come before it
     assert dialer.requests == [("/assign", f"{key}-1"), ("/assign", f"{key}-2")]
 
 
 @pytest.mark.parametrize("status", [422, None])
 async def test_what_is_given_up_while_the_daemon_stops_is_known_after_the_restart(
-    dialer, open_daemon, connect, monkeypatch, status
+    dialer, open_daemon, connect, on_the_desk, monkeypatch, status
 ):
     if status is None:
         monkeypatch.setattr("distributor.app.daemon.FLUSH_SECONDS", -0.9)
@@ -134,24 +141,26 @@ async def test_what_is_given_up_while_the_daemon_stops_is_known_after_the_restar
     client = connect(daemon)
     await client.be("ana", "ready")
     key = await client.lead("one")
-    await asyncio.wait_for(dialer.asked.wait(), 60)
+    await dialer.heard(1)
 
     stopping = asyncio.create_task(daemon.stop())
-    await until(daemon._dispatching.done)
+    await asyncio.wait({daemon._dispatching})
     dialer.answering.set()
     await stopping
 
     again = await open_daemon(**tables)
-    await on_the_desk(again, connect(again), key)
+    await on_the_desk(connect(again), key)
     if status is None:
-        await until(lambda: len(dialer.requests) >= 2)
+        await dialer.heard(2)
         assert dialer.requests == [("/assign", f"{key}-1"), ("/revoke", f"{key}-1")]
     else:
         assert dialer.requests == [("/assign", f"{key}-1")]
     assert verify(again.store.path) is None
 
 
-async def test_no_commit_holds_one_without_the_other(dialer, open_daemon, connect, monkeypatch):
+async def test_no_commit_holds_one_without_the_other(
+    dialer, open_daemon, connect, on_the_desk, monkeypatch
+):
     """Wherever a kill -9 comes: what is given up in the outbox is known to the engine."""
     monkeypatch.setattr(dispatcher, "BATCH_EVENTS", 1)
     dialer.status = 422
@@ -177,7 +186,7 @@ async def test_no_commit_holds_one_without_the_other(dialer, open_daemon, connec
     await client.be("ana", "ready")
     key = await client.lead("one")
 
-    await on_the_desk(daemon, client, key)
+    await on_the_desk(client, key)
 
     assert (1, 1) in commits
     assert all(given_up == failed for given_up, failed in commits)

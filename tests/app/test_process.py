@@ -26,7 +26,7 @@ def load(*args, **more):
 
 async def recover(*args):
     print("recovering", flush=True)
-    while not pathlib.Path("go").exists():
+    while not pathlib.Path("go").exists():  # the test is another process: no event to wait for
         await asyncio.sleep(0.01)
     return await real_recover(*args)
 

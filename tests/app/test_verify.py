@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 import sqlite3
 from typing import Any
 
@@ -131,6 +132,68 @@ async def test_a_page_that_is_no_page_is_found(floor, command):
 
     assert (code, out) == (4, "")
     assert len(err.splitlines()) == 1
+
+
+def halved(path):
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def headless(path):
+    with path.open("r+b") as file:
+        file.write(b"no database ")
+
+
+@pytest.mark.parametrize("damage", [halved, headless])
+async def test_a_file_that_cannot_be_opened_is_found(floor, command, damage):
+    daemon, _ = floor
+    await daemon.stop()
+    damage(daemon.store.path)
+
+    code, out, err = await command(daemon, "verify")
+
+    assert (code, out) == (4, "")
+    assert len(err.splitlines()) == 1
+    assert "restore the store from a backup" in err
+    assert err.count(str(daemon.store.path)) == 1
+
+
+FIELDS = {
+    "UPDATE leads SET body = x'7b7d'": "its body in the table leads is not what the journal makes",
+    "UPDATE leads SET received_ns = received_ns + 1": "its received_ns in the table leads is 1",
+    "UPDATE events SET reason = '312-555-0142' WHERE reason <> ''": "is '[removed]', the journal",
+    "UPDATE journal SET at_ns = at_ns + 1 WHERE seq = 8": "LeadAccepted.lead.since_ns: recorded 1",
+    "UPDATE journal SET event = (SELECT event FROM journal WHERE seq = 6) WHERE seq = 7": (
+        "decision 0: recorded LeadAccepted, decided now LeadDuplicate"
+    ),
+}
+
+
+@pytest.mark.parametrize("tamper", FIELDS)
+async def test_a_difference_names_its_fields_and_shows_nothing_personal(
+    open_daemon, connect, command, tamper
+):
+    daemon = await open_daemon()
+    client = connect(daemon)
+    for rep in ("ana", "ben"):
+        await client.be(rep, "ready")
+    for number in range(4):
+        key = await client.lead(f"lead-{number}", phone="+1 312 555 0142", email="jo@example.com")
+    await client.event("rejected", "e1", lead_key=key, reason="not in, +1 312 555 0142")
+    await daemon.stop()
+    connection = sqlite3.connect(daemon.store.path)
+    assert connection.execute(tamper).rowcount > 0
+    connection.commit()
+    connection.close()
+
+    code, out, err = await command(daemon, "verify")
+
+    assert (code, out) == (4, "")
+    said = err.removeprefix(f"distributor: {daemon.store.path}: ")
+    assert FIELDS[tamper] in said
+    assert len(said) < 400
+    for personal in ("312", "jo@", "b'"):
+        assert personal not in re.sub(r"\d{19}", "", said)
 
 
 class Terminal(io.StringIO):

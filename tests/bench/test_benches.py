@@ -25,9 +25,9 @@ from bench.scrape_library import LibraryScrape
 from bench.scrape_site import Site
 from bench.trial import Judgement, Trial
 from bench.world import SECOND, World
-from distributor.app.policies import Policies
 from distributor.demo.summary import Summary
 from distributor.errors import BadConfig, Unavailable
+from distributor.settings.policies import Policies
 from tests.brokers import find_mosquitto
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from bench.simulate.runs import Ran, run
 from bench.simulate.scenario import NoRecording, Scenario, names, parse
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.errors import BadConfig
-from policies.lease import choice, one_pass, revocation, settings
+from policies.lease import choice, revocation, roster, settings
 from policies.lease.settings import FIRM
 
 CONTRACT = (
@@ -198,6 +198,20 @@ def test_all_goals_are_measured_and_printed(monkeypatch, tmp_path, capsys) -> No
     assert {goal["verdict"] for goal in found} >= {"reached", "NOT REACHED", "not measured"}
     assert f"of {len(found)} reached" in printed
     assert "take more seeds for the 150" in printed
+    assert f"reaction: seeds 1 to {goals.MOST_RUNS}, " in printed
+
+
+def test_the_reaction_is_run_on_as_many_seeds_as_have_enough_lag_episodes() -> None:
+    from msgspec.structs import replace
+
+    some = replace(parse({}), reps=30, hours=0.1, lag_share=0.2)
+    seeds = goals.enough("reaction", some, (101, 102))
+    assert seeds == tuple(range(101, 101 + len(seeds)))
+    seen = [run(some, BOUND, seed).figures.lag_episodes for seed in seeds]
+    assert sum(seen) >= goals.EPISODES > sum(seen[:-1])
+    assert goals.enough("s1-90", some, (101, 102)) == (101, 102)
+    assert goals.enough("reaction", replace(some, reps=900), (7,)) == (7,)
+    assert len(goals.enough("reaction", replace(some, lag_share=0.0), (7,))) == goals.MOST_RUNS
 
 
 # -- other worlds --
@@ -247,7 +261,7 @@ def test_a_world_falls_when_its_share_is_three_points_lower(share, falls, capsys
     shares = {"other-lrm": share, "s1-90": 0.93}
     runs = {(place, "lease", 1): worth(dv) for place, dv in shares.items()}
     runs |= {(place, BOUND, 1): worth(1.0) for place in shares}
-    results = Results(dict.fromkeys(shares, small()), [1], runs)
+    results = Results(dict.fromkeys(shares, small()), {place: [1] for place in shares}, runs)
     (found,) = other_worlds.show(results, "lease")
     assert found["falls"] is falls
     assert ("other-lrm" in capsys.readouterr().out.splitlines()[-1]) is falls
@@ -275,11 +289,11 @@ def test_a_constant_is_changed_wherever_it_is_used_and_put_back() -> None:
     before = settings.PRICE_FRESH, settings.RESERVE
     with tuning.tuned({"PRICE_FRESH": 0.05, "RESERVE": 0.2, "STEAL_LIMIT": 6}):
         assert (settings.PRICE_FRESH, revocation.PRICE_FRESH) == (0.05, 0.05)
-        assert one_pass.RESERVE == 0.2
+        assert roster.RESERVE == 0.2
         assert revocation.STEAL_LIMIT == 6
         assert isinstance(revocation.STEAL_LIMIT, int)
     assert before == (settings.PRICE_FRESH, settings.RESERVE)
-    assert before == (revocation.PRICE_FRESH, one_pass.RESERVE)
+    assert before == (revocation.PRICE_FRESH, roster.RESERVE)
 
 
 def test_a_field_of_the_firm_form_is_changed() -> None:
@@ -293,7 +307,7 @@ def test_a_field_of_the_firm_form_is_changed() -> None:
 def test_an_unknown_constant_changes_nothing() -> None:
     with pytest.raises(BadConfig, match="--set RESERVES: no such constant; known: "):
         tuning.tune({"RESERVE": 0.5, "RESERVES": 0.5})
-    assert one_pass.RESERVE == settings.RESERVE == 0.12
+    assert roster.RESERVE == settings.RESERVE == 0.12
 
 
 def test_no_other_constant_is_made_from_one_that_can_be_set() -> None:

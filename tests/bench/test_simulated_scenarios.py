@@ -152,6 +152,8 @@ def test_a_trace_is_looked_for_beside_the_scenario(tmp_path) -> None:
     world = load(str(path))
     people = draws.people(world, 1)
     assert draws.shift(world, people, 1).leads.at == [20 * SECOND, 7190 * SECOND]
+    path.write_text('arrivals = "floor.csv"\narrivals_speed = 30\n')
+    assert draws.shift(load(str(path)), people, 1).leads.at == [0, SECOND, 240 * SECOND]
     path.write_text('arrivals = "floor.csv"\narrivals_begin = 2026-01-02T09:00:00\n')
     with pytest.raises(BadConfig, match=r"no lead_in line from 2026-01-02 09:00:00 on; give an"):
         load(str(path))

@@ -405,7 +405,7 @@ def test_a_push_baseline_queues_leads_and_a_window_of_one_does_not() -> None:
 
 def test_qualities_reach_the_core_exactly() -> None:
     from bench.simulate.desk import CoreDesk
-    from distributor.app.policies import Policies
+    from distributor.settings.policies import Policies
 
     world = parse({"hours": 0.2, "reps": 4})
     crew = draws.people(world, 1)
@@ -420,7 +420,7 @@ def test_qualities_reach_the_core_exactly() -> None:
 
 def test_earlier_shifts_leave_profiles_and_no_leads() -> None:
     from bench.simulate.desk import CoreDesk
-    from distributor.app.policies import Policies
+    from distributor.settings.policies import Policies
 
     world = parse({"hours": 0.5, "reps": 4, "history": 1, "load": 1.5, "drain_seconds": 60})
     crew = draws.people(world, 1)

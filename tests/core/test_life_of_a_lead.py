@@ -303,6 +303,7 @@ def test_wrap_up_and_pace_hold_the_next_lead_back() -> None:
     scene.at(60)
     scene.report("call_ended", first)
     assert scene.look(second).state == "waiting"
+    assert scene.engine.state.verdict(scene.engine.state.reps["ana"]) == "wrap_up"
     scene.at(75.1)
     assert scene.look(second).rep == "ana"
     paced = Scene(["ana"], window=2, pace_seconds=30)
@@ -310,6 +311,7 @@ def test_wrap_up_and_pace_hold_the_next_lead_back() -> None:
     paced.lead("1")
     late = paced.lead("2")
     assert paced.look(late).state == "waiting"
+    assert paced.engine.state.verdict(paced.engine.state.reps["ana"]) == "pace"
     paced.at(31)
     assert paced.look(late).rep == "ana"
 

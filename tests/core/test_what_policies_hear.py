@@ -87,6 +87,7 @@ def test_a_late_disposition_of_a_lead_taken_for_finished_is_learned() -> None:
     first = scene.lead("1")
     scene.at(5)
     scene.report("contacted", first)
+    scene.at(500)
     second = scene.lead("2")
     scene.at(590)
     assert scene.look(second).state == "assigned"  # ana was taken for free without a word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ class FakeLink:
         self.up = True
         self.sent: list[tuple[str, bytes]] = []
         self.unanswered: list[Callable[[Any], None]] = []
+        self.asked = asyncio.Event()
 
     @property
     def free_slots(self) -> int:
@@ -57,6 +59,7 @@ class FakeLink:
             raise ValueError("wildcard")
         self.sent.append((topic, payload))
         self.unanswered.append(on_result)
+        self.asked.set()
 
     def answer(self, code: int = 0, index: int = 0) -> None:
         self.unanswered.pop(index)(PublishResult(code))

@@ -17,13 +17,13 @@ class Watched:
     """A watch on an outbox of two targets, and what it told."""
 
     def __init__(self, journal: Any, clock: Any, time_scale: float = 1.0) -> None:
-        self.told: list[tuple[list[str], bool]] = []
+        self.told: list[tuple[list[str], bool, str]] = []
         self.outbox = Outbox(["mqtt", "cloud"], journal.pending, clock)
         self.watch = DelayWatch(
             self.outbox,
             clock,
             lambda: time_scale,
-            lambda ids, delivered: self.told.append((list(ids), delivered)),
+            lambda ids, *more: self.told.append((list(ids), *more)),
         )
 
 
@@ -46,7 +46,7 @@ def test_assignments_that_wait_are_told_again_and_again(
     clock.forward(3)
     watched.watch.look(6.0)
     watched.watch.look(6.0)
-    assert watched.told == [([first.message_id], False)] * 2
+    assert watched.told == [([first.message_id], False, "")] * 2
 
     item = watched.outbox.lanes("mqtt").take()
     assert item is not None
@@ -62,7 +62,7 @@ async def test_only_what_is_delivered_late_is_told_and_together(message: Any) ->
         None,  # type: ignore[arg-type]
         lambda: 0,
         lambda: 1.0,
-        lambda ids, delivered: watched.told.append((list(ids), delivered)),
+        lambda ids, *more: watched.told.append((list(ids), *more)),
     )
     a, b = message(1, "L1"), message(2, "L2")
     watched.watch.settled(a, "done", 1.9)
@@ -72,7 +72,7 @@ async def test_only_what_is_delivered_late_is_told_and_together(message: Any) ->
     watched.watch.settled(b, "done", 60.0)
     assert watched.told == []
     await asyncio.sleep(0)
-    assert watched.told == [([a.message_id, b.message_id], True)]
+    assert watched.told == [([a.message_id, b.message_id], True, "")]
 
 
 async def test_however_fast_the_floor_goes_a_delivery_has_its_time(message: Any) -> None:
@@ -93,4 +93,15 @@ def test_a_flood_is_told_in_parts(journal: Any, clock: Any, message: Any) -> Non
     watched.outbox.add([message(n, f"L{n}") for n in range(1, delays.MOST_AT_ONCE + 3)])
     clock.forward(10)
     watched.watch.look(6.0)
-    assert [len(ids) for ids, _ in watched.told] == [delays.MOST_AT_ONCE, 2]
+    assert [len(ids) for ids, *_ in watched.told] == [delays.MOST_AT_ONCE, 2]
+
+
+async def test_what_nobody_listened_to_is_told_too(journal: Any, clock: Any, message: Any) -> None:
+    watched = Watched(journal, clock)
+    watched.watch.unheard("L1-1")
+    watched.watch.settled(message(2, "L2"), "done", 60.0)
+    await asyncio.sleep(0)
+    assert watched.told == [
+        ([message(2, "L2").message_id], True, ""),
+        (["L1-1"], False, delays.UNHEARD),
+    ]

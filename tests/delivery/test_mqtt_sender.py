@@ -208,10 +208,10 @@ async def test_a_delayed_message_leaves_by_itself_when_its_time_comes(
     sender = MqttSender(lanes, link, lambda: round(loop.time() * 1e9), refused_first_seconds=0.02)
     fill(message(1))
     async with running(sender):
+        link.asked.clear()
         link.answer(0x87)
-        async with asyncio.timeout(60):
-            while len(link.sent) < 2:
-                await asyncio.sleep(0.005)
+        await asyncio.wait_for(link.asked.wait(), 60)
+    assert len(link.sent) == 2
 
 
 async def test_after_a_lost_connection_everything_unanswered_leaves_again_in_order(
@@ -426,3 +426,31 @@ def test_the_order_of_each_lead_survives_refusals_and_lost_connections(
             await self.task
 
     run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=30))
+
+
+@pytest.mark.parametrize("order", [("assign", "lead"), ("lead", "assign")])
+async def test_an_assignment_is_unheard_when_neither_dialer_nor_desktop_listens(
+    order: Any, lanes: Lanes, link: Any, clock: Any, fill: Any, message: Any
+) -> None:
+    unheard: list[str] = []
+    fill(
+        *(message(n, "L1", kind=kind) for n, kind in enumerate(order, 1)),
+        *(message(n, "L2", kind=kind) for n, kind in enumerate(order, 3)),
+        message(5, "L3", kind="result"),
+    )
+    async with running(MqttSender(lanes, link, clock, on_unheard=unheard.append)):
+        assert len(link.sent) == 5
+        for code in (0x10, 0x10, 0x10, 0x00, 0x10):
+            link.answer(code)
+    assert unheard == ["L1-1"]
+
+
+async def test_without_desktops_the_dialer_is_the_only_listener(
+    lanes: Lanes, link: Any, clock: Any, fill: Any, message: Any
+) -> None:
+    unheard: list[str] = []
+    fill(message(1, "L1"))
+    sender = MqttSender(lanes, link, clock, desktops=False, on_unheard=unheard.append)
+    async with running(sender):
+        link.answer(0x10)
+    assert unheard == ["L1-1"]

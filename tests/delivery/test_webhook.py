@@ -102,6 +102,7 @@ class Room:
         self.marks: list[tuple[bool, str]] = []
         self.lanes = Lanes(self._note)
         self.pulse = asyncio.Event()
+        self._looked = asyncio.Event()
 
     def _note(self, _item: Item, settlement: Settlement) -> None:
         self.settlements.append(settlement)
@@ -125,6 +126,17 @@ class Room:
                 self.pulse.clear()
                 await self.pulse.wait()
 
+    async def looked(self) -> None:
+        """Return when the sender has looked for work once more. What it found is ``lanes.sent``."""
+        self._looked.clear()
+        self.lanes.on_ready()
+        async with asyncio.timeout(30):
+            await self._looked.wait()
+
+    def _now_ns(self) -> int:
+        self._looked.set()
+        return round(asyncio.get_running_loop().time() * 1e9)
+
     def sender(self, url: str, **more: Any) -> WebhookSender:
         fields: dict[str, Any] = {
             "id": "vici",
@@ -140,7 +152,7 @@ class Room:
         return WebhookSender(
             plan,
             self.lanes,
-            lambda: round(asyncio.get_running_loop().time() * 1e9),
+            self._now_ns,
             random=lambda: 1.0,
             secret=secret,
             on_target=self.mark,
@@ -195,8 +207,8 @@ async def test_a_revocation_uses_its_own_request_after_the_assignment(
     async with room.running(room.sender(dialer.url)):
         await dialer.received(1)
         put(2, kind="revoke")
-        await asyncio.sleep(0.02)
-        assert len(dialer.requests) == 1  # the lead's first message is not answered yet
+        await room.looked()
+        assert room.lanes.sent == 1  # the lead's first message is not answered yet
         dialer.release.set()
         await room.until(lambda: len(room.settled) == 2)
     assert dialer.requests[1] == ("DELETE", "/revoke", "L1-1:revoke")
@@ -275,8 +287,8 @@ async def test_while_the_breaker_is_open_nothing_is_sent_and_one_trial_goes(
             put(number, f"L{number}")
         await dialer.received(2)
         assert dialer.times[1] - dialer.times[0] > 0.08
-        await asyncio.sleep(0.03)
-        assert len(dialer.requests) == 2  # the trial is under way, alone
+        await room.looked()
+        assert room.lanes.sent == 1  # the trial is under way, alone
         dialer.release.set()
         await room.until(lambda: len(room.settled) == 6)
 
@@ -577,7 +589,7 @@ async def test_stopping_lets_requests_finish_within_the_grace(
     task = asyncio.create_task(sender.run())
     await dialer.received(1)
     stopping = asyncio.create_task(sender.stop(5.0))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)  # it has begun to stop
     put(2, "L2")
     dialer.release.set()
     await stopping

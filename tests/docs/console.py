@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Self
 
 from distributor.domain.events import Started
-from distributor.store.reader import StoreReader
+from distributor.store import journal
+from distributor.store.readonly import ReadOnly
 from tests.brokers import find_mosquitto, free_port
 from tests.real import need_program
 
@@ -105,7 +106,10 @@ class Reader:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         text = ""
         while time.monotonic() < deadline:
-            text = self.get(self._real(path))
+            try:
+                text = self.get(self._real(path))
+            except urllib.error.HTTPError as error:
+                text = str(error)  # nobody knows of it yet
             if re.search(wanted, text):
                 return
             time.sleep(0.02)
@@ -130,10 +134,12 @@ class Reader:
         on disk."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            with closing(StoreReader(store)) as reader:
-                begun = [e.event.salt for e in reader.entries() if isinstance(e.event, Started)]
+            with closing(ReadOnly(store)) as read:
+                begun = [
+                    e.event.salt for e in journal.entries(read) if isinstance(e.event, Started)
+                ]
                 if begun:
-                    return reader.identity()["tag"], begun[-1]
+                    return journal.identity(read)["tag"], begun[-1]
             assert time.monotonic() < deadline, "nothing was ever written"
             time.sleep(0.02)
 

@@ -19,6 +19,8 @@ from policies.lease.settings import (
     PLENTY,
     PLENTY_STEAL_LIMIT,
     RESERVE,
+    RESERVE_MOST,
+    RESERVE_REPS,
     SOFT,
     STEAL_AGE,
     STEAL_LIMIT,
@@ -47,6 +49,8 @@ def test_the_numbers_of_the_flow_control_are_those_of_the_policy() -> None:
     assert (SOFT.probe_limit, SOFT.probe_gap) == (900.0, 0.0)
     for row in rows:
         assert f"| {' | '.join(row)} |" in EQUATIONS, row
+    assert f"min({RESERVE_REPS:g} + {RESERVE:g} n, n / 2)" in EQUATIONS
+    assert RESERVE_MOST == 0.5
 
 
 def test_every_constant_on_the_page_has_the_value_of_the_code() -> None:

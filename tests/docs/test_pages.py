@@ -15,6 +15,8 @@ import pytest
 from bench import __main__ as bench
 from distributor import cli
 from distributor.delivery.messages import Assignment
+from distributor.delivery.templates import SAMPLE_ASSIGN, Call, context
+from distributor.domain.dialers import WebhookCall
 from distributor.intake.decode import decode_leads
 from distributor.observe.table import PREFIX, TABLE
 from distributor.settings import load
@@ -139,6 +141,16 @@ def test_every_setting_that_is_named_exists() -> None:
     assert len(named) > 10
     for section, key in named:
         assert key in {field.name for field in keys_of(known[section])}, f"[{section}] {key}"
+
+
+def test_the_key_that_a_dialer_knows_repeats_by_is_told() -> None:
+    """The default on an unknown outcome rests on it: a dialer that does not honour it calls twice."""
+    names = context(SAMPLE_ASSIGN, "")
+    call = Call("x", WebhookCall(url="http://x/"))
+    (header,) = call.request(SAMPLE_ASSIGN, names, "k").headers.keys() - {"Content-Type"}
+    starter = ROOT / "distributor" / "starter" / "distributor.toml"
+    for path in (DOCS / "configuration.md", DOCS / "operations.md", starter):
+        assert header in path.read_text(), path
 
 
 def test_every_command_is_in_the_docs() -> None:

@@ -16,13 +16,16 @@ from distributor.domain.curve import CURVE_POINTS, worth
 from distributor.domain.draws import draw
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
 from distributor.domain.ids import (
+    NANOSECONDS,
     assignment_id,
     is_name,
     lead_key,
     lead_key_of,
+    moment,
     to_ns,
     to_seconds,
 )
+from distributor.domain.rep import FOREVER_NS, Flow, Rep
 
 
 @given(st.integers(0, 36**10 - 1), st.integers(0, 36**10 - 1))
@@ -135,3 +138,51 @@ def test_what_is_journalled_can_grow_at_its_end(module: object) -> None:
 
 def _is_record(kind: object, module: object) -> bool:
     return isinstance(kind, type) and kind.__module__ == getattr(module, "__name__", "")
+
+
+MORNING_NS = 1_795_500_000 * NANOSECONDS
+HOUR_NS = 3600 * NANOSECONDS
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "now_ns", "text"),
+    [
+        (MORNING_NS, MORNING_NS + HOUR_NS, "06:00:00Z"),
+        (MORNING_NS + NANOSECONDS // 2, MORNING_NS, "06:00:01Z"),
+        (MORNING_NS, MORNING_NS + 24 * HOUR_NS, "2026-11-24 06:00:00Z"),
+        (MORNING_NS, 0, "2026-11-24 06:00:00Z"),
+    ],
+)
+def test_an_instant_for_people_names_its_day_unless_that_is_today(
+    at_ns: int, now_ns: int, text: str
+) -> None:
+    assert moment(at_ns, now_ns) == text
+
+
+def test_a_pause_says_when_it_ends() -> None:
+    rep = Rep("ana", "north", paused_until_ns=MORNING_NS + HOUR_NS, pause_reason="coaching")
+    flow = rep.flow_in_force(MORNING_NS)
+    assert flow.because == "Paused by a supervisor: coaching."
+    assert flow.restores == "It ends at 07:00:00Z, or when a supervisor resumes the rep."
+    rep.paused_until_ns = FOREVER_NS
+    assert rep.flow_in_force(MORNING_NS).restores == "It ends when a supervisor resumes the rep."
+
+
+def test_an_override_says_when_it_ends_whatever_the_policy_said_of_it() -> None:
+    told = Flow(0.3, "manual", "Set to 30% by a supervisor.", "It ends at 06:30:00Z.", 7)
+    rep = Rep("ana", "north", flow=told, override=0.3, override_until_ns=MORNING_NS + HOUR_NS)
+    flow = rep.flow_in_force(MORNING_NS)
+    assert (flow.value, flow.reason) == (0.3, "manual")
+    assert flow.restores == "It ends at 07:00:00Z, or when a supervisor resumes the rep."
+
+
+def test_the_wrap_up_after_a_call_is_a_state_and_the_pace_is_none() -> None:
+    rep = Rep("ana", "north", state="ready", free_from_ns=MORNING_NS, wraps_up=True)
+    assert rep.state_in_force(MORNING_NS - 1) == "wrap_up"
+    assert rep.state_in_force(MORNING_NS) == "ready"
+    rep.wraps_up = False
+    assert rep.state_in_force(MORNING_NS - 1) == "ready"
+    rep.paused_until_ns = FOREVER_NS
+    assert rep.state_in_force(MORNING_NS) == "paused"
+    rep.state = "offline"
+    assert rep.state_in_force(MORNING_NS) == "offline"

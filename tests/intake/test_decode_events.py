@@ -24,6 +24,12 @@ NOW = moment_ns(datetime(2026, 11, 21, 9, 1, tzinfo=UTC))
 GOOD: dict[str, Any] = {"event_id": "e1", "type": "contacted", "lead_key": "K1"}
 
 
+ONE_OF_THE_TYPES = (
+    "send one of accepted, attempted, call_ended, contacted, rejected, status, agent_state"
+)
+ONE_OF_THE_STATUSES = "send one of callback, converted, dnc, invalid, lost, not_ready, qualified, unqualified, working"
+
+
 def read(value: Any, *, speaker: str = "", dialer: bool = True) -> list[EventItem] | Unreadable:
     payload = value if isinstance(value, bytes) else json.dumps(value).encode()
     return decode_events(payload, "dialer", NOW, may_claim_dialer=dialer, speaker=speaker)
@@ -115,6 +121,50 @@ def test_an_invalid_event_is_one_line_that_names_the_field(
         assert ";" in event.reason
         assert "\n" not in event.reason
         assert json.loads(event.item)["type"] == value["type"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            {"event_id": "a b"},
+            "event_id: not usable; send 1 to 64 characters from A-Z a-z 0-9 . _ : -",
+        ),
+        ({"rep": "a b"}, "rep: not usable; send 1 to 64 characters from A-Z a-z 0-9 . _ : -"),
+        ({"type": None}, f"type: got null; {ONE_OF_THE_TYPES}"),
+        ({"type": "sang"}, f'type: "sang" is none of them; {ONE_OF_THE_TYPES}'),
+        ({"type": "x\ny"}, f'type: "x\\ny" is none of them; {ONE_OF_THE_TYPES}'),
+        ({"type": "it's"}, f'type: "it\'s" is none of them; {ONE_OF_THE_TYPES}'),
+        ({"type": "x" * 99}, f'type: "{"x" * 64}..." is none of them; {ONE_OF_THE_TYPES}'),
+        ({"evidence": 5}, "evidence: got an integer; send one of claimed, dialer"),
+        ({"talk_seconds": -1}, "talk_seconds: out of range; send a number from 0 to 604800"),
+        ({"lead_key": ""}, "lead_key: not usable; send 1 to 64 characters"),
+        ({"note": [1]}, "note: got an array; send text"),
+        (
+            {"type": "agent_state", "rep": "ana"},
+            "state: missing; send one of away, busy, offline, ready, wrap_up",
+        ),
+        (
+            {"type": "status", "status": "happy"},
+            f'status: "happy" is none of them; {ONE_OF_THE_STATUSES}',
+        ),
+    ],
+)
+def test_an_invalid_event_is_told_what_may_be_sent(change: dict[str, Any], reason: str) -> None:
+    event = one({**GOOD, **change})
+    assert isinstance(event, Invalid)
+    assert event.reason == reason
+
+
+def test_half_a_character_costs_an_event_only_that_character() -> None:
+    half = {**GOOD, "event_id": "e2", "reason": "\ud83d"}
+    found = read([GOOD, half])
+    assert isinstance(found, list)
+    assert [event.reason for event in found if isinstance(event, LeadEvent)] == ["", "\ufffd"]
+    alone = one(half)
+    assert isinstance(alone, LeadEvent)
+    presence = decode_presence(b'{"state": "away", "reason": "\\ud83d"}', "ana", "rep:ana", NOW)
+    assert presence == PresenceReported("ana", "away", "rep:ana", 0, "\ufffd")
 
 
 def test_an_invalid_event_of_an_array_costs_only_itself() -> None:

@@ -19,7 +19,7 @@ from distributor.intake.decode import (
     decode_form_lead,
     decode_leads,
 )
-from distributor.intake.frame import MAX_DEPTH, Unreadable
+from distributor.intake.frame import MAX_DEPTH, Unreadable, without_halves
 from distributor.intake.messages import moment_ns
 from distributor.intake.phones import UNKNOWN_RANGE, Phone, read_phone
 
@@ -302,9 +302,8 @@ def test_a_form_is_a_lead_of_text_and_its_other_fields_are_attributes() -> None:
         ("score", "inf"),
         ("score", "much"),
         ("test", "perhaps"),
-        ("consent", "yes"),
-        ("consent", "[" * 50),
         ("attributes", '{"a": [1]}'),
+        ("attributes", "flat"),
         ("submitted_at", "today"),
     ],
 )
@@ -314,6 +313,68 @@ def test_a_form_field_of_the_wrong_form_refuses_the_lead(name: str, text: str) -
     assert isinstance(lead, LeadRefused)
     assert lead.reason.startswith(name)
     assert lead.vendor_id == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("true", {"value": "true"}),
+        ("on", {"value": "on"}),
+        ("[1]", {"value": "[1]"}),
+        ("[" * 50, {"value": "[" * 50}),
+        ('{"tcpa": ', {"value": '{"tcpa": '}),
+        ('{"tcpa": true}', {"tcpa": True}),
+        (r'{"text": "\ud83d"}', {"text": "\N{REPLACEMENT CHARACTER}"}),
+    ],
+)
+def test_a_form_s_consent_is_kept_whatever_it_says(text: str, kept: dict[str, Any]) -> None:
+    form = {"id": "1", "phone": "3125550142", "consent": text}
+    lead = decode_form_lead("acme", form, "http", NOW, DEFAULTS)
+    assert isinstance(lead, LeadReceived), lead
+    assert body(lead)["consent"] == kept
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [([1], "got an array"), ({"b": 1}, "got an object"), (10**40, "out of range")],
+)
+def test_a_bad_attribute_is_named(value: object, what: str) -> None:
+    attributes = {"good": 1, "roof\nage": value, "other": "x"}
+    found = [refused(**GOOD, attributes=attributes)]
+    if value != 10**40:  # the text of a form's number is only text
+        form = {"id": "1", "phone": "3125550142", "attributes": json.dumps(attributes)}
+        lead = decode_form_lead("acme", form, "http", NOW, DEFAULTS)
+        assert isinstance(lead, LeadRefused)
+        found.append(lead.reason)
+    for reason in found:
+        assert reason.startswith(f'attributes["roof\\nage"]: {what}; send an object whose values')
+
+
+def test_what_is_wrong_is_said_without_the_decoder_s_words() -> None:
+    assert refused(**GOOD, score="high") == "score: got text; send a finite number"
+    assert refused(**GOOD, product=5) == "product: got an integer; send text"
+    assert refused(**GOOD, consent="yes") == "consent: got text; send an object"
+
+
+HALF = {**GOOD, "id": "s1", "first_name": "A\ud83d"}
+
+
+@pytest.mark.parametrize("unknown", [{}, {"campaign_name": "\ude00!"}])
+def test_half_a_character_costs_a_lead_only_that_character(unknown: dict[str, str]) -> None:
+    lead = received(**HALF, **unknown)
+    assert body(lead)["first_name"] == "A\N{REPLACEMENT CHARACTER}"
+    json.loads(lead.raw)["first_name"].encode()  # would raise for half a character
+
+
+def test_half_a_character_costs_the_leads_beside_it_nothing() -> None:
+    found = read(json.dumps([{**GOOD, "id": "1"}, HALF, {**GOOD, "id": "2"}]).encode())
+    assert isinstance(found, list)
+    assert [lead.vendor_id for lead in found if isinstance(lead, LeadReceived)] == ["1", "s1", "2"]
+
+
+def test_half_a_character_does_not_hide_what_is_no_json() -> None:
+    assert isinstance(read(json.dumps(HALF).encode()[:-1]), Unreadable)
+    assert isinstance(read(rb'{"id": "1", "phone": "\ud83d\uzzzz"}'), Unreadable)
 
 
 # --- fuzzing -------------------------------------------------------------------------------------
@@ -346,6 +407,29 @@ def _answers(found: list[LeadItem] | Unreadable) -> None:
 @given(st.binary(max_size=200) | JSON.map(lambda v: json.dumps(v).encode()))
 def test_any_bytes_get_an_answer(payload: bytes) -> None:
     _answers(read(payload))
+
+
+HARD = st.text(
+    st.sampled_from(list('\\\\ud83deDE00"/n') + ["\N{GRINNING FACE}", "\u00e9"]), max_size=12
+)
+HALVES = st.text(st.sampled_from(["\ud83d", "\ude00", "\\", "u", "d", "8", '"']), max_size=12)
+
+
+def _whole_characters(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@given(JSON | HARD | st.dictionaries(HARD, HARD), st.booleans())
+def test_json_of_whole_characters_is_left_as_it_is(value: Any, ascii_only: bool) -> None:
+    payload = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert without_halves(payload) == payload
+
+
+@given(HALVES)
+def test_only_halves_of_characters_are_replaced(text: str) -> None:
+    mended = without_halves(json.dumps(text).encode())
+    assert json.loads(mended) == _whole_characters(text)
+    assert msgspec.json.decode(mended) == _whole_characters(text)
 
 
 @given(st.dictionaries(FIELD | st.text(max_size=5), JSON, max_size=6), st.booleans())

@@ -39,6 +39,7 @@ from distributor.runtime.inbox import Inbox
 NOW = 1_795_251_660_000_000_000
 GOOD = {"id": "L-1", "phone": "+13125550142"}
 EVENT = {"event_id": "e1", "type": "contacted", "lead_key": "K1"}
+JSON_TYPE = {"Content-Type": "application/json"}
 LEAD: dict[str, Any] = {"lead_key": "K1", "vendor": "acme", "state": "assigned", "rep": "ana"}
 
 
@@ -47,6 +48,8 @@ class FakeReader:
 
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
+        self.pools = {"default"}
+        self.reps = {"ana", "ben", "gone"}
 
     async def lead(self, lead_key: str) -> Mapping[str, Any] | None:
         return LEAD if lead_key == "K1" else None
@@ -56,7 +59,10 @@ class FakeReader:
 
     async def leads(self, **asked: Any) -> tuple[Sequence[Mapping[str, Any]], str | None]:
         self.asked = asked
-        return [LEAD], "K1"
+        return ([], None) if asked["pool"] not in (None, *self.pools) else ([LEAD], "K1")
+
+    async def knows_rep(self, rep: str) -> bool:
+        return rep in self.reps
 
     async def why(self, lead_key: str, rep: str | None) -> Mapping[str, Any] | None:
         return {"lead_key": lead_key, "rep": "ana", "because": f"asked for {rep}"}
@@ -128,7 +134,7 @@ class World:
         self.runtime = FakeRuntime(self.inbox)
         self.reader = FakeReader()
         self.tokens = Tokens()
-        self.directory = Directory(["ana", "ben"], {"acme": "US", "zeta": "US"})
+        self.directory = Directory(["ana", "ben"], {"acme": "US", "zeta": "US"}, (), ["default"])
         self.reasons: list[str] = []
         self.parts = Parts(
             inbox=self.inbox,
@@ -398,7 +404,7 @@ async def test_an_unknown_vendor_is_404_where_vendors_are_configured(world: Worl
     world.directory = Directory([], {})
     await world.ask("POST", "/v1/leads/nobody", 200, json=GOOD)
     said, _ = await world.ask("POST", "/v1/leads/a%20b", 404, json=GOOD)
-    assert said["detail"].startswith("vendor: a b is no name; use 1 to 64 characters from A-Z")
+    assert said["detail"].startswith('vendor: "a b" is no name; use 1 to 64 characters from A-Z')
     said, _ = await world.ask("POST", f"/v1/leads/{'x' * 65}", 404, json=GOOD)
     assert "is no name" in said["detail"]
 
@@ -523,11 +529,13 @@ async def test_a_lead_comes_with_its_history_and_its_why(world: World) -> None:
     assert why["because"] == "asked for ben"
     await world.ask("GET", "/v1/leads/K2", 404)
     await world.ask("GET", "/v1/leads/K2/why", 404)
-    await world.ask("GET", "/v1/leads/K1/why?rep=zed", 404)
+    said, _ = await world.ask("GET", "/v1/leads/K1/why?rep=zed", 404)
+    assert said["detail"] == "rep: zed is not known; see GET /v1/reps"
+    await world.ask("GET", "/v1/leads/K1/why?rep=gone", 200)  # was on the floor at the time
 
 
 async def test_leads_are_listed_by_page(world: World) -> None:
-    page, _ = await world.ask("GET", "/v1/leads?state=waiting&rep=ana&limit=2&after=K0", 200)
+    page, _ = await world.ask("GET", "/v1/leads?state=waiting&rep=ana&limit=2&after=K1", 200)
     assert page == {"items": [LEAD], "next": "K1"}
     assert world.reader.asked == {
         "state": "waiting",
@@ -535,15 +543,55 @@ async def test_leads_are_listed_by_page(world: World) -> None:
         "pool": None,
         "rep": "ana",
         "limit": 2,
-        "after": "K0",
+        "after": "K1",
     }
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "state=lost", "status=waiting"]
+    ("query", "detail"),
+    [
+        ("limit=0", "limit: not usable; send a number from 1 to 1000"),
+        ("limit=1001", "limit: not usable; send a number from 1 to 1000"),
+        ("limit=x", "limit: not usable; send a number from 1 to 1000"),
+        ("limit=-1", "limit: not usable; send a number from 1 to 1000"),
+        ("state=lost", 'state: "lost" is none of them; send one of waiting, assigned, working,'),
+        ("status=waiting", 'status: "waiting" is none of them; send one of working, callback,'),
+        ("stat=closed", '"stat": no such parameter; did you mean state? use state, status, pool,'),
+        ("vendor=acme", '"vendor": no such parameter; use state, status, pool, rep, limit, after'),
+        ("%0A=1", '"\\n": no such parameter; use state,'),
+        ("rep=ana&rep=ben", "rep: comes more than once; send it once"),
+        ("pool=foo", 'pool: "foo" is not configured and has no leads; send one of default'),
+        ("rep=zed", 'rep: "zed" is not known; see GET /v1/reps'),
+        ("after=foo", 'after: "foo" is no cursor; send the "next" of the page before'),
+    ],
 )
-async def test_a_query_that_means_nothing_is_400(world: World, query: str) -> None:
-    await world.ask("GET", f"/v1/leads?{query}", 400)
+async def test_a_query_that_means_nothing_is_400(world: World, query: str, detail: str) -> None:
+    said, _ = await world.ask("GET", f"/v1/leads?{query}", 400)
+    assert said["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/leads/K1", "/v1/leads/K1/why", "/v1/reps", "/v1/reps/ana", "/v1/exceptions"]
+)
+async def test_a_read_takes_no_parameter_that_it_does_not_know(world: World, path: str) -> None:
+    said, _ = await world.ask("GET", f"{path}?state=closed", 400)
+    assert said["detail"].startswith('"state": no such parameter; ')
+
+
+async def test_an_empty_parameter_says_nothing(world: World) -> None:
+    await world.ask("GET", "/v1/leads?state=&status=&pool=&rep=&limit=&after=", 200)
+
+
+async def test_probes_and_metrics_pass_over_parameters(world: World) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        await world.ask("GET", f"{path}?t=1", 200)
+
+
+async def test_who_is_gone_can_still_be_asked_for(world: World) -> None:
+    world.reader.pools.add("old")
+    for query in ("rep=gone", "pool=old"):
+        page, _ = await world.ask("GET", f"/v1/leads?{query}", 200)
+        assert page["items"] == [LEAD]
 
 
 async def test_reps_exceptions_and_metrics_are_shown(world: World) -> None:
@@ -638,6 +686,38 @@ async def test_an_override_has_a_flow_a_reason_and_an_end(
     await world.ask("POST", "/v1/reps/ana/override", 200, json=good)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        ("/v1/reps/ana/override", b'{"flow": 2}', "flow: out of range; send a number from 0 to 1"),
+        ("/v1/reps/ana/pause", b"[]", "body: got an array; send a JSON object"),
+        (
+            "/v1/leads/K1/assign",
+            b'{"rep": "ana", "force": 1}',
+            "force: got an integer; send true or false",
+        ),
+        (
+            "/v1/leads/K1/close",
+            b'{"status": "working"}',
+            'status: "working" is none of them; send one of converted, dnc, invalid, lost, unqualified',
+        ),
+    ],
+)
+async def test_an_action_that_means_nothing_is_told_what_may_be_sent(
+    world: World, path: str, body: bytes, detail: str
+) -> None:
+    said, _ = await world.ask("POST", path, 400, data=body, headers=JSON_TYPE)
+    assert said["detail"] == detail
+
+
+async def test_half_a_character_in_a_reason_is_no_reason_to_refuse(world: World) -> None:
+    body = b'{"reason": "lunch \\ud83d"}'
+    await world.ask("POST", "/v1/reps/ana/pause", 200, data=body, headers=JSON_TYPE)
+    (event,) = world.runtime.events
+    assert isinstance(event, SupervisorActed)
+    assert event.reason == "lunch \ufffd"
+
+
 async def test_a_supervisor_moves_a_lead(world: World) -> None:
     await world.ask("POST", "/v1/leads/K1/assign", 200, json={"rep": "ana", "reason": "knows her"})
     await world.ask("POST", "/v1/leads/K1/recycle", 200, json={"reason": "again"})
@@ -699,8 +779,11 @@ async def test_what_answers_get_answers_head_without_a_body(world: World) -> Non
 async def test_what_is_not_there_is_404_and_a_fault_of_ours_is_500(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await world.ask("GET", "/v2/nothing", 404)
-    await world.ask("DELETE", "/v1/leads/K1", 405)
+    said, _ = await world.ask("GET", "/v2/nothing", 404)
+    see = "see docs/http.md for the list of requests"
+    assert said["detail"] == f'nothing is at "/v2/nothing"; {see}'
+    said, _ = await world.ask("DELETE", "/v1/leads/K1", 405)
+    assert said["detail"] == f"DELETE does nothing here; use GET, HEAD, POST, {see}"
     monkeypatch.setattr(world.reader, "exceptions", None)
     said, _ = await world.ask("GET", "/v1/exceptions", 500)
     assert "Traceback" not in json.dumps(said)

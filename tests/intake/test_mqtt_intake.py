@@ -195,9 +195,9 @@ async def test_a_vendor_or_rep_that_is_no_name_is_told_what_one_is(
     """No entry in the configuration could make it known."""
     bench.directory = Directory(["ana"], vendors)
     remedy = "is no name; use 1 to 64 characters from A-Z a-z 0-9 . _ : -"
-    assert bench.dead(f"leads/in/{'x' * 65}", GOOD).reason == f"vendor: {'x' * 64} {remedy}"
-    assert bench.dead("leads/in/a b", GOOD).reason == f"vendor: a b {remedy}"
-    assert bench.dead("leads/rep/a b/event", EVENT).reason == f"rep: a b {remedy}"
+    assert bench.dead(f"leads/in/{'x' * 65}", GOOD).reason == f'vendor: "{"x" * 64}..." {remedy}'
+    assert bench.dead("leads/in/a b", GOOD).reason == f'vendor: "a b" {remedy}'
+    assert bench.dead("leads/rep/a b/event", EVENT).reason == f'rep: "a b" {remedy}'
 
 
 async def test_without_configured_vendors_any_name_is_taken(bench: Bench) -> None:

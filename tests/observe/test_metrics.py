@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -13,8 +14,12 @@ from distributor.domain.events import SupervisorActed, Ticked
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan
 from distributor.domain.journal import CommitStats, Entry
 from distributor.domain.lead import Lead
+from distributor.errors import BadConfig
+from distributor.intake.directory import Directory
+from distributor.observe.families import OTHER
 from distributor.observe.metrics import Metrics
 from distributor.observe.table import UnknownMetric
+from distributor.settings import parse
 
 S = 1_000_000_000
 T0 = 1_800_000_000 * S
@@ -368,18 +373,45 @@ def test_wrong_labels_raise(metrics: Metrics) -> None:
         metrics.count("intake_refused_total", "http", "too", "many")
 
 
-def test_an_unknown_vendor_gets_its_series_and_the_number_of_vendors_is_bounded(
+def test_a_vendor_without_an_accepted_lead_makes_no_series(metrics: Metrics, read: Reader) -> None:
+    """With no vendors configured a sender chooses the label: it must not choose our memory."""
+    vendors = {labels[0] for labels in metrics.counter("leads_received_total").cells}
+    for number in range(600):
+        metrics.project(entry(d.LeadRejected(f"v{number}", "x", "phone", "http")), knows())
+    metrics.project(entry(d.LeadRejected("acme", "x", "phone", "http")), knows())
+    found = {labels[0] for labels in metrics.counter("leads_received_total").cells}
+    assert found == vendors | {"(other)"}
+    count = {"channel": "http", "result": "rejected"}
+    assert read("leads_received_total", vendor="(other)", **count) == 600
+    assert read("leads_received_total", vendor="acme", **count) == 1
+
+    lead = a_lead(vendor="v7")
+    metrics.project(entry(*life(lead)), knows(lead))
+    metrics.project(entry(d.LeadRejected("v7", "x", "phone", "http")), knows())
+    assert read("leads_received_total", vendor="v7", **count) == 1
+    assert read("leads_received_total", vendor="v7", channel="mqtt", result="accepted") == 1
+    assert read("leads_received_total", vendor="v7", channel="http", result="error") == 0
+
+
+def test_the_number_of_vendors_is_bounded_and_no_lead_is_lost(
     metrics: Metrics, read: Reader
 ) -> None:
-    """With no vendors configured a sender chooses the label: it must not choose our memory."""
-    for number in range(4_000):
-        metrics.project(entry(d.LeadDuplicate(f"v{number}", "x", "K", "mqtt")), knows())
-    assert read("leads_received_total", vendor="v0", channel="mqtt", result="duplicate") == 1
-    assert read("leads_received_total", vendor="v0", channel="http", result="error") == 0
-    vendors = {labels[0] for labels in metrics.counter("leads_received_total").cells}
-    assert len(vendors) < 2_100
-    total = sum(metrics.counter("leads_received_total").cells.values())
-    assert total == 4_000
+    for number in range(2_500):
+        lead = a_lead(f"K{number}", vendor=f"v{number}")
+        metrics.project(entry(*life(lead)), knows(lead))
+    for name in ("leads_received_total", "lead_outcomes_total"):
+        cells = metrics.counter(name).cells
+        assert len({labels[0] for labels in cells}) == 1_001
+    assert sum(metrics.counter("leads_received_total").cells.values()) == 2_500
+    assert sum(metrics.counter("lead_outcomes_total").cells.values()) == 5_000
+    assert len(metrics.histogram("lead_arrival_delay_seconds").cells) == 1_001
+
+
+def test_no_vendor_can_be_called_as_the_others_are(tmp_path: Path) -> None:
+    tree = {"http": {}, "reps": [{"id": "a"}], "pools": [{"id": "p"}], "vendors": [{"id": OTHER}]}
+    with pytest.raises(BadConfig, match="is no name"):
+        parse(tree, tmp_path)
+    assert Directory((), {}).vendor(OTHER) is None
 
 
 def test_new_settings_bring_new_pools_and_a_new_edge(

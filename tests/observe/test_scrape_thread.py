@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distributor.app.census import EngineCensus
-from distributor.app.policies import Policies
 from distributor.core.engine import Engine
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import (
@@ -33,6 +32,7 @@ from distributor.observe import exposition as module
 from distributor.observe.exposition import Exposition
 from distributor.observe.metrics import Metrics, PerRep
 from distributor.observe.rep_lines import Copies, RepLines
+from distributor.settings.policies import Policies
 
 if TYPE_CHECKING:
     from tests.observe.conftest import FakeCensus
@@ -193,6 +193,17 @@ def test_a_pause_that_nobody_ends_shows_its_end() -> None:
         copies, fresh = lines_of([rep], now_ns)
         assert kept.render(copies) == fresh
         assert kept.tally.available["north",] == (now_ns > NOW_NS)
+
+
+def test_a_wrap_up_after_a_call_shows_and_ends_by_the_clock() -> None:
+    rep = Rep("ana", "north", state="ready", free_from_ns=NOW_NS + 1, wraps_up=True)
+    kept = RepLines("all")
+    for now_ns, shown in ((NOW_NS, "wrap_up"), (NOW_NS + 1, "ready")):
+        copies, fresh = lines_of([rep], now_ns)
+        assert kept.render(copies) == fresh
+        line = f'distributor_rep_state{{rep="ana",state="{shown}"}} 1.0'
+        assert line.encode() in b"".join(fresh)
+        assert kept.tally.reps["north", shown] == 1
 
 
 def test_a_lead_that_only_left_the_pipeline_shows() -> None:

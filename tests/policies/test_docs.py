@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
-from distributor.app.policies import Policies
 from distributor.domain.policy import Policy, PoolView
 from distributor.settings import known_policies
+from distributor.settings.policies import Policies
 from tests.core.floors import FACTORIES, Scene
 from tests.policies.shipped import ENTRIES, ROOT
 

@@ -20,6 +20,7 @@ from distributor.domain.decisions import (
     LeaseRestarted,
 )
 from distributor.domain.events import (
+    DeliveryDelayed,
     DeliveryFailed,
     Event,
     FloorChanged,
@@ -474,6 +475,12 @@ async def test_after_a_stand_still_what_was_said_meanwhile_is_read_before_any_de
     await short.give(lead("3"))
     assert short.engine.state.leads[key].state == "working"
     await short.end()
+
+
+async def test_an_event_of_our_own_may_change_nothing(loop):
+    entries = len(loop.journal.entries)
+    assert list(await loop.give(DeliveryDelayed(("LONG-GONE-1",), True))) == []
+    assert len(loop.journal.entries) == entries
 
 
 async def test_the_daemons_own_silence_is_no_stand_still(loop):

@@ -209,11 +209,11 @@ def problems(config):
         ("[[dialers]]\nid = 'd'\nassign = {url = 'd'}", 'dialers[0].assign.url: "d" is no URL'),
         (
             "[[dialers]]\nid = 'd'\nassign = {url = 'http://d', body = '{{ x'}",
-            'dialers[0].assign.body: "{{ x" is no Jinja2 template',
+            'dialers[0].assign.body: "{{ x" is no Jinja2 template (unexpected',
         ),
         (
             "[[dialers]]\nid = 'd'\nassign = {url = 'http://d'}\nsuccess_body = '('",
-            'dialers[0].success_body: "(" is no regular expression',
+            'dialers[0].success_body: "(" is no regular expression (missing ), untermin',
         ),
         (
             "[[dialers]]\nid = 'd'\nassign = {url = 'http://d'}\nunknown_outcome = 'lookup'",
@@ -502,10 +502,10 @@ def test_a_token_without_a_secret_is_told_beside_its_other_mistakes(problems):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"[http\n", "line 1, column 6"),
+        (b"[http\n", "line 1, column 6); mend it"),
         (b"a = 1\n\xff", "line 2: no UTF-8 text"),
         (b"a = " + b"[" * 50_000, "nested too deep"),
-        (b"a = " + b"9" * 5000, "no TOML"),
+        (b"a = " + b"9" * 5000, "a number has too many digits; write a smaller one"),
     ],
 )
 def test_a_file_that_is_no_toml_is_one_problem_with_its_place(tmp_path, content, says):

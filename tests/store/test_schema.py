@@ -4,12 +4,15 @@ import hashlib
 import sqlite3
 
 import pytest
+from msgspec.structs import replace
 
 from distributor.errors import StoreFailed
+from distributor.store.projection import lead_row
 from distributor.store.reader import StoreReader
 from distributor.store.schema import APPLICATION_ID, MIGRATIONS, migrate, version
 from distributor.store.sqlite import SQLiteStore
 
+from . import builders as b
 from .conftest import fixed_entropy
 
 
@@ -28,7 +31,7 @@ def tables(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
 
 
-FROZEN = {1: "1b3ef68af26c89eb"}
+FROZEN = {1: "1b3ef68af26c89eb", 2: "1713c92f04b9c99f"}
 
 
 def test_migrations_that_were_released_never_change():
@@ -61,13 +64,31 @@ async def test_a_store_of_version_1_is_opened_with_what_it_holds(tmp_path):
     old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     old.execute("PRAGMA user_version = 1")
     old.execute("INSERT INTO meta VALUES (1, 'OLD1', 7, 3)")
+    old.executemany(
+        f"INSERT INTO leads VALUES ({','.join('?' * 19)})",
+        [lead_row(b.waiting(1)), lead_row(b.closed(2))],
+    )
+    held = old.execute("SELECT * FROM leads").fetchall()
     old.close()
     store = await SQLiteStore.open(path, entropy=fixed_entropy)
     await store.close()
     assert (store.tag, store.seed, store.epoch) == ("OLD1", 7, 4)
     new = connect(path)
     assert version(new) == len(MIGRATIONS)
+    assert new.execute("SELECT * FROM leads").fetchall() == held
     new.close()
+
+
+def test_a_closed_lead_with_its_record_takes_no_page_of_its_own(tmp_path):
+    """Whoever has millions of them pays for each on the disk and in every search."""
+    store = connect(tmp_path / "s.db")
+    migrate(store)
+    lead = replace(b.closed(1), body=b"x" * 600)
+    rows = [lead_row(replace(lead, key=b.key(n), vendor_id=f"v{n}")) for n in range(1, 301)]
+    before = store.execute("PRAGMA page_count").fetchone()[0]
+    store.executemany(f"INSERT INTO leads VALUES ({','.join('?' * 19)})", rows)
+    assert store.execute("PRAGMA page_count").fetchone()[0] - before < len(rows)
+    store.close()
 
 
 def test_only_the_missing_migrations_run(connection):

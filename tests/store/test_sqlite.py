@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import aiosqlite
@@ -17,7 +18,7 @@ import pytest
 
 from distributor.domain.journal import Batch
 from distributor.domain.messages import Settlement
-from distributor.errors import StoreFailed
+from distributor.errors import Damaged, StoreFailed
 from distributor.store.sqlite import SQLiteStore
 
 from . import builders as b
@@ -35,6 +36,19 @@ async def test_open_makes_the_folders_and_an_identity_once(open_store):
     again = await SQLiteStore.open(store.path, entropy=lambda count: b"\xff" * count)
     await again.close()
     assert (again.tag, again.seed, again.epoch) == (store.tag, store.seed, 2)
+
+
+async def test_a_store_that_lost_its_identity_is_refused(open_store):
+    """With a new one, lead keys would be given out again."""
+    store = await open_store()
+    await store.append(Batch([b.tick(1)]), expect=0, epoch=1)
+    await store.close()
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("DELETE FROM meta")
+        connection.commit()
+    for _ in range(2):  # the lock is given back
+        with pytest.raises(Damaged, match=r"row of meta .* missing: restore the store"):
+            await open_store()
 
 
 async def test_outbox_numbers_go_on_behind_the_highest(open_store):
@@ -193,7 +207,7 @@ async def test_without_the_private_hop_the_store_works_too(open_store, monkeypat
 
 OPEN_ONLY = """
 import asyncio, sys
-from distributor.errors import StoreFailed
+from distributor.errors import Damaged, StoreFailed
 from distributor.store.sqlite import SQLiteStore
 
 async def main():

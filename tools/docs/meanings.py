@@ -122,8 +122,8 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "rate_per_second": "Most requests a second; 0 is no limit.",
         "breaker_failures": "Failures in a row after which the dialer counts as down ...",
         "breaker_seconds": "... for this long; then one trial request.",
-        "unknown_outcome": "When nobody knows whether a request was taken: `repeat` it, `lookup` first, or "
-        "`hold` it for a human.",
+        "unknown_outcome": "When nobody knows whether a request was taken: `repeat` it (for a dialer that "
+        "drops repeats by their key), `lookup` first, or `hold` it for a human, see below.",
         "lookup": f"The request that asks: {_CALL}.",
         "lookup_found": "A regular expression of its answer that means taken.",
     },

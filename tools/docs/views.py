@@ -58,7 +58,10 @@ _REP: Final = {
     "name": _TEXT,
     "team": _TEXT,
     "skills": _list(_TEXT),
-    "state": {"enum": [*REP_STATES, "paused"]},
+    "state": {
+        "enum": [*REP_STATES, "paused"],
+        "description": "`wrap_up` also while `wrap_up_seconds` run after a call.",
+    },
     "presence": {"enum": list(REP_STATES), "description": "The last report, paused or not."},
     "state_since": _TIME_OR_NULL,
     "flow": {**_SHARE, "description": "1 is full flow, 0 none."},
@@ -73,6 +76,11 @@ _REP: Final = {
     "assignments": _COUNT,
     "contacts": _COUNT,
     "contacts_on_time": _COUNT,
+    "free_from": {
+        **_TIME_OR_NULL,
+        "description": "When the pace or the wrap-up is over, until when the rep gets nothing.",
+    },
+    "paused_until": {**_TIME_OR_NULL, "description": "null: not paused, or until resumed."},
     "override": {"type": ["number", "null"], "description": "A flow set by a supervisor."},
     "override_until": _TIME_OR_NULL,
     "override_reason": _TEXT,

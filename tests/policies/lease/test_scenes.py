@@ -300,7 +300,7 @@ def test_drift_alone_restores_flow_in_visible_steps() -> None:
 
 
 def test_an_old_lead_waits_while_few_reps_are_free() -> None:
-    """The reserve: with 20 at work, more than 2.4 must be likely free before an old lead is given."""
+    """The reserve: with 20 at work, more than 5.4 must be likely free before an old lead is given."""
     scene = floor(20)
     keys = [scene.lead() for _ in range(18)]
     for key in keys:
@@ -310,12 +310,44 @@ def test_an_old_lead_waits_while_few_reps_are_free() -> None:
     defer = scene.log[-1][1]
     assert isinstance(defer, Defer)
     assert (defer.lead_key, defer.reason) == (old, "reserve")
-    assert "2.4 are kept for fresh leads" in defer.because
+    assert "5.4 are kept for fresh leads" in defer.because
     assert scene.holder(scene.lead()) != ""
     for key in keys[:4]:
         scene.finish(key)
     scene.after(1)
+    assert scene.holder(old) == ""
+    for key in keys[4:7]:
+        scene.finish(key)
+    scene.after(1)
     assert scene.holder(old) != ""
+
+
+@pytest.mark.parametrize(("reps", "free"), [(2, 2), (3, 2), (4, 3), (7, 4)])
+def test_on_a_small_floor_more_than_half_must_be_free_for_an_old_lead(reps: int, free: int) -> None:
+    scene = floor(reps)
+    keys = [scene.lead() for _ in range(reps)]
+    for key in keys:
+        scene.contact(key)
+    for key in keys[: free - 1]:
+        scene.finish(key)
+    scene.after(60)
+    old = scene.lead(age=400)
+    assert scene.holder(old) == ""
+    scene.finish(keys[free - 1])
+    scene.after(60)
+    assert scene.holder(old) != ""
+
+
+def test_after_half_an_hour_one_free_rep_of_three_will_do() -> None:
+    scene = floor(3)
+    keys = [scene.lead() for _ in range(3)]
+    for key in keys:
+        scene.contact(key)
+    scene.finish(keys[0])
+    younger, older = scene.lead(age=400), scene.lead(age=1801)
+    scene.after(1)
+    assert scene.holder(younger) == ""
+    assert scene.holder(older) != ""
 
 
 def test_a_fresh_lead_is_not_held_up_by_an_old_one_that_waits() -> None:
@@ -352,7 +384,8 @@ def test_a_missing_disposition_does_not_lock_a_rep_out() -> None:
     while not scene.holder(second) and scene.now < 3600:
         scene.after(30)
     assert 240 < scene.now < 2400
-    lease = next(i for _, i in scene.log if i.lead_key == second)
+    lease = scene.log[-1][1]
+    assert isinstance(lease, LeaseIntent)
     assert lease.presumed_finished == (first,)
     m = memory(scene, "r0")
     assert (m.missed, m.total) == (0.3, 6.0)
