@@ -93,7 +93,8 @@ class Rep(Struct, gc=False):
 
     def by_hand(self, share: float, now_ns: int) -> Flow:
         """The flow of a rep whom a supervisor gives this share."""
-        because = f"Set to {share:.0%} by a supervisor{_with(self.override_reason)}."
+        who = f" ({self.override_by})" if self.override_by else ""
+        because = f"Set to {share:.0%} by a supervisor{who}{_with(self.override_reason)}."
         restores = _end(self.override_until_ns, now_ns)
         return Flow(share, "manual", because, restores, self.override_since_ns)
 

@@ -210,6 +210,7 @@ def test_a_reason_that_outlasts_an_override_began_when_it_began(alive: bool) -> 
     scene.at(80)
     scene.do(SupervisorActed("override", "mia", "trial", rep="ana", until_ns=until, flow=0.0))
     assert (rep.flow.reason, rep.override_by) == ("manual", "mia")
+    assert rep.flow.because == "Set to 0% by a supervisor (mia): trial."
     if alive:
         scene.ready("ana", state="away")
         scene.at(90)
