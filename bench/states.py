@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -182,6 +183,8 @@ class StatesFloor:
 
     def control(self, rep: str, action: str, **body: object) -> None:
         """A supervisor's action on a rep."""
+        if action == "override":
+            body["until"] = _tomorrow()
         self.ask("POST", f"/v1/reps/{rep}/{action}", {"reason": "try", **body})
 
     # -- what is seen of it --------------------------------------------------------------------
@@ -265,3 +268,7 @@ def _reached(metrics: Metrics, goal: str) -> bool:
     name, *pairs = goal.removeprefix("!").split()
     labels = dict(pair.split("=", 1) for pair in pairs)
     return bool(metrics.total(PREFIX + name, **labels)) is not goal.startswith("!")
+
+
+def _tomorrow() -> str:
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat()

@@ -48,7 +48,8 @@ class Figures(Struct, frozen=True):
     """One run. Shares are 0 to 1, delays seconds; None: there was nothing to measure.
 
     See ``docs/simulator.md`` for each. ``dv_lrm``: the value by the curve of the other study. ``fresh_per_absence`` has one entry for each silent absence;
-    ``lag_flow`` and ``recovery`` (5-minute bins) are sums, to be pooled over runs.
+    ``lag_flow``, ``lag_before`` (the half hour before the onset), ``lag_bins`` (after it) and
+    ``recovery`` (5-minute bins) are sums, to be pooled over runs.
     """
 
     leads: int
@@ -72,6 +73,7 @@ class Figures(Struct, frozen=True):
     freed_60: Ratio
     lag_episodes: int
     lag_flow: Ratio
+    lag_before: tuple[Ratio, ...]
     lag_bins: tuple[Ratio, ...]
     recovery: tuple[Ratio, ...]
     w60_allslow: float | None
@@ -94,7 +96,8 @@ def measure(record: Record, *, delays: bool = False) -> Figures:
     returned = np.array(record.returned)[chosen]
     work = _work(record)
     absences = _absences(record)
-    lag_bins, recovery = _lag_flow(record)
+    flow = _lag_flow(record)
+    lag_bins = flow[BEFORE_BINS:]
     return Figures(
         leads=int(chosen.sum()),
         w60=_share(all_delays <= 60.0),
@@ -119,8 +122,9 @@ def measure(record: Record, *, delays: bool = False) -> Figures:
         ),
         lag_episodes=sum(bool(roster.lag[1]) for roster in record.shift.rosters),
         lag_flow=pooled(lag_bins[LAG_BINS[0] : LAG_BINS[1]]),
+        lag_before=flow[:BEFORE_BINS],
         lag_bins=lag_bins,
-        recovery=recovery,
+        recovery=lag_bins[RECOVERY_BIN:],
         w60_allslow=_allslow(record, at, delay),
         false_throttle_allslow=_throttle_allslow(record),
         idle_minutes=len(record.idle_minutes),
@@ -274,11 +278,10 @@ def _absences(record: Record) -> list[tuple[int, int]]:
     return found
 
 
-def _lag_flow(record: Record) -> tuple[tuple[Ratio, ...], tuple[Ratio, ...]]:
-    """Fresh deliveries to lagging reps in each 5-minute bin after the onset (and after the end), over
-    their mean in the half hour before the onset."""
-    length = RECOVERY_BIN + RECOVERY_BINS
-    tops, before = [0.0] * length, 0.0
+def _lag_flow(record: Record) -> tuple[Ratio, ...]:
+    """Fresh deliveries to lagging reps in each 5-minute bin from half an hour before the onset to half
+    an hour after the end, over their mean in the half hour before the onset."""
+    tops = [0.0] * (BEFORE_BINS + RECOVERY_BIN + RECOVERY_BINS)
     for rep, roster in enumerate(record.shift.rosters):
         begin = roster.lag[0]
         if not roster.lag[1]:
@@ -286,13 +289,11 @@ def _lag_flow(record: Record) -> tuple[tuple[Ratio, ...], tuple[Ratio, ...]]:
         for at_ns, to, _, age in record.deliveries:
             if to != rep or age >= FRESH_NS:
                 continue
-            place = (at_ns - begin) // BIN_NS
-            if 0 <= place < length:
+            place = (at_ns - begin) // BIN_NS + BEFORE_BINS
+            if 0 <= place < len(tops):
                 tops[place] += 1.0
-            elif -BEFORE_BINS <= place < 0:
-                before += 1.0
-    ratios = tuple(Ratio(top, before / BEFORE_BINS) for top in tops)
-    return ratios, ratios[RECOVERY_BIN:]
+    before = sum(tops[:BEFORE_BINS]) / BEFORE_BINS
+    return tuple(Ratio(top, before) for top in tops)
 
 
 # -- oscillation ----------------------------------------------------------------------------------

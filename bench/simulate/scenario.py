@@ -176,16 +176,15 @@ def parse(tables: dict[str, Any]) -> Scenario:
     """A scenario from the tables of its file. Raises ``BadConfig`` with one line for each wrong key."""
     known = {field.name: field for field in msgspec.structs.fields(Scenario)}
     problems = [f"{key}: no such key; {_nearest(key, known)}" for key in tables if key not in known]
+    usable = {}
     for key, value in tables.items():
         if key in known:
             try:
-                msgspec.convert(value, known[key].type)
+                usable[key] = msgspec.convert(value, known[key].type)
             except msgspec.ValidationError as error:
                 problems.append(f"{key}: {_plain(error)}")
-    if problems:
-        raise BadConfig(problems)
-    scenario = msgspec.convert(tables, Scenario)
-    problems = _check(scenario)
+    scenario = Scenario(**usable)
+    problems += _check(scenario)
     if problems:
         raise BadConfig(problems)
     return scenario

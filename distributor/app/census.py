@@ -104,6 +104,8 @@ def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, 
         "paused_until": _until(rep.paused_until_ns, rfc3339) if state == "paused" else None,
         "override": rep.override,
         "override_until": _until(rep.override_until_ns, rfc3339),
+        "override_reason": rep.override_reason,
+        "override_by": rep.override_by,
     }
 
 

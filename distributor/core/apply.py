@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from distributor.core.lifecycle import can, changed, moved
 from distributor.domain import decisions as d
 from distributor.domain.lead import STATUS_MOVES
+from distributor.domain.rep import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from distributor.core.state import State
     from distributor.domain.lead import Lead
+
+_SIGNS_OF_LIFE: Final = ("status", "call_ended", "agent_ready", "late")
+"""Ends of work that only a rep who is there can bring about."""
 
 
 class Apply:
@@ -161,6 +165,8 @@ class Apply:
                 deadline_ns = decision.deadline_ns
                 self._put(changed(lead, claimed_ns=decision.at_ns, deadline_ns=deadline_ns))
             return
+        if rep is not None:
+            rep.judged = Flow()
         if rep is not None and lead.key in rep.open:
             rep.open[lead.key] = False
             self.touched_reps[rep.id] = None
@@ -198,6 +204,8 @@ class Apply:
     def _work_ended(self, decision: d.WorkEnded) -> None:
         self._leave_pipeline(decision.lead_key, decision.rep)
         rep = self.state.reps.get(decision.rep)
+        if rep is not None and decision.cause in _SIGNS_OF_LIFE:
+            rep.judged = Flow()
         if rep is not None and decision.free_from_ns > rep.free_from_ns:
             rep.free_from_ns, rep.wraps_up = decision.free_from_ns, True
             self.state.deadlines.set(rep.free_from_ns, "rep", rep.id)
@@ -286,6 +294,7 @@ class Apply:
         rep.state = decision.state
         rep.state_at_ns = decision.at_ns
         rep.state_reason = decision.reason
+        rep.judged = Flow()
         rep.offline_due_ns = decision.offline_due_ns
         if decision.state in ("busy", "wrap_up"):
             rep.sends_states = True
@@ -306,14 +315,21 @@ class Apply:
             if rep.override is None:
                 rep.override_since_ns = now_ns
             rep.override, rep.override_reason = decision.flow, decision.reason
+            rep.override_by = decision.who
             rep.override_until_ns = decision.until_ns
         else:
             rep.override, rep.override_reason, rep.override_until_ns = None, "", 0
+            rep.override_by = ""
         self.state.deadlines.set(decision.until_ns, "rep", rep.id)
         self.touched_reps[rep.id] = None
 
     def _flow_changed(self, decision: d.FlowChanged) -> None:
-        self.state.reps[decision.rep].flow = decision.flow
+        rep = self.state.reps[decision.rep]
+        if decision.flow.reason != "manual":
+            rep.judged = Flow()
+        elif rep.flow.reason != "manual":
+            rep.judged = rep.flow
+        rep.flow = decision.flow
         self.touched_reps[decision.rep] = None
 
     def _memory_recorded(self, decision: d.MemoryRecorded) -> None:

@@ -70,6 +70,9 @@ class Matching:
         if rep.flow.reason == flow.reason:
             # Other numbers, the same reason: it began when it began (0: nobody noted it).
             flow = replace(flow, since_ns=rep.flow.since_ns or flow.since_ns)
+        elif rep.judged.reason == flow.reason:
+            # An override hid it, and is over.
+            flow = replace(flow, since_ns=rep.judged.since_ns or flow.since_ns)
         self._core.emit(FlowChanged(rep_id, flow, numbers))
         for pool in self._core.state.pools_of[rep_id]:
             pool.place(rep, self._core.state.verdict(rep))

@@ -44,7 +44,8 @@ class Rep(Struct, gc=False):
     be believed to mean "free". ``free_from_ns``: pace or wrap-up ends then; ``wraps_up``: it is the
     wrap-up after a call that ends then. ``last_freed_ns``: when
     the rep last became able to receive. ``paused_until_ns``: 0 not paused. ``override``: a
-    supervisor's flow for this rep until ``override_until_ns`` (None: none).
+    supervisor's flow for this rep until ``override_until_ns`` (None: none), set by ``override_by``.
+    ``judged``: the policy's own flow when the override began, while no sign of life has changed it.
     """
 
     id: str
@@ -77,6 +78,8 @@ class Rep(Struct, gc=False):
     flow: Flow = Flow()
     paused_since_ns: int = 0
     override_since_ns: int = 0
+    override_by: str = ""
+    judged: Flow = Flow()
     wraps_up: bool = False
 
     def flow_in_force(self, now_ns: int) -> Flow:
@@ -90,7 +93,8 @@ class Rep(Struct, gc=False):
 
     def by_hand(self, share: float, now_ns: int) -> Flow:
         """The flow of a rep whom a supervisor gives this share."""
-        because = f"Set to {share:.0%} by a supervisor{_with(self.override_reason)}."
+        who = f" ({self.override_by})" if self.override_by else ""
+        because = f"Set to {share:.0%} by a supervisor{who}{_with(self.override_reason)}."
         restores = _end(self.override_until_ns, now_ns)
         return Flow(share, "manual", because, restores, self.override_since_ns)
 

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
 from distributor.domain.decisions import DeadLettered, EventRecorded
 from distributor.domain.events import SupervisorActed, SupervisorAction
+from distributor.domain.ids import NANOSECONDS
 from distributor.intake.decode_events import FARTHEST_NS
 from distributor.intake.http_auth import CALLER
 from distributor.intake.http_parts import Parts, View, answer, commit, not_known, read_object
 from distributor.intake.messages import Instant, Name, moment_ns
 from distributor.intake.problems import Problem
 
+LONGEST_OVERRIDE_DAYS: Final = 31
+_LONGEST_OVERRIDE_NS: Final = LONGEST_OVERRIDE_DAYS * 86_400 * NANOSECONDS
+
 
 class RepAction(Struct):
-    """The body of pause, resume and override. Without ``until``: until somebody ends it."""
+    """The body of pause and resume. A pause without ``until`` lasts until somebody ends it."""
 
     reason: str | None = None
     until: Instant | None = None
-    flow: (
-        Annotated[float, Meta(ge=0, le=1, description="override: the rep's flow from 0 to 1.")]
-        | None
-    ) = None
+
+
+class OverrideAction(Struct):
+    """The body of override. It has a reason and an end: a flow set by hand outlives its cause easily."""
+
+    flow: Annotated[float, Meta(ge=0, le=1, description="The rep's flow from 0 to 1.")]
+    reason: Annotated[str, Meta(min_length=1, max_length=500, description="Why.")]
+    until: Annotated[Instant, Meta(description="Its end, within the next 31 days.")]
 
 
 class AssignAction(Struct):
@@ -64,8 +72,24 @@ class ActionHandlers:
         return await self._control(request, "resume")
 
     async def override(self, request: web.Request) -> web.Response:
-        """POST /v1/reps/{rep}/override: a flow set by hand."""
-        return await self._control(request, "override")
+        """POST /v1/reps/{rep}/override: a flow set by hand, with a reason and an end."""
+        rep = request.match_info["rep"]
+        self._known_rep(rep)
+        body = await read_object(request, OverrideAction)
+        if not body.reason.strip():
+            raise Problem(400, "reason: empty; say why in 1 to 500 characters")
+        until_ns = moment_ns(body.until)
+        now_ns = self._parts.now_ns()
+        if not now_ns < until_ns <= now_ns + _LONGEST_OVERRIDE_NS:
+            span = f"the next {LONGEST_OVERRIDE_DAYS} days"
+            raise Problem(400, f"until: not within {span}; send a later or nearer time")
+        who = request[CALLER].name
+        await self._act(
+            SupervisorActed(
+                "override", who, body.reason, rep=rep, until_ns=until_ns, flow=body.flow
+            )
+        )
+        return answer(self._known_rep(rep))
 
     async def assign(self, request: web.Request) -> web.Response:
         """POST /v1/leads/{lead_key}/assign: 409 for a rep who is not ready, unless forced."""
@@ -101,14 +125,9 @@ class ActionHandlers:
         rep = request.match_info["rep"]
         self._known_rep(rep)
         body = await read_object(request, RepAction)
-        if action == "override" and body.flow is None:
-            raise Problem(400, "flow: missing; send the flow from 0 to 1")
         until_ns = self._until_ns(body.until)
-        flow = body.flow if action == "override" else None
         who = request[CALLER].name
-        await self._act(
-            SupervisorActed(action, who, body.reason or "", rep=rep, until_ns=until_ns, flow=flow)
-        )
+        await self._act(SupervisorActed(action, who, body.reason or "", rep=rep, until_ns=until_ns))
         return answer(self._known_rep(rep))
 
     def _until_ns(self, until: datetime | None) -> int:

@@ -10,9 +10,10 @@ import pytest
 
 from bench.simulate.draws import FOREVER, SECOND, Roster, Shift
 from bench.simulate.metrics import Figures, Ratio, gini, measure, pooled
+from bench.simulate.plots import lag_flows, within
 from bench.simulate.record import Record
 from bench.simulate.scenario import Scenario
-from bench.simulate.summary import estimate, summarise
+from bench.simulate.summary import Estimate, estimate, summarise
 from distributor.domain.curve import worth
 from tests.bench.test_simulated_world import leads, person
 
@@ -185,7 +186,15 @@ def test_the_flow_of_a_lagging_rep_is_its_fresh_leads_over_those_before() -> Non
         found.shift.leads.at[lead] = round((3600 + 60 * minute) * SECOND)
         give(found, 3600 + 60 * minute, 0, lead)
 
-    for minute in (-31, -29, -20, -10, -1, -0.5, -0.4):  # six in the half hour: one in each bin
+    for minute in (
+        -31,
+        -29,
+        -20,
+        -10,
+        -1,
+        -0.5,
+        -0.4,
+    ):  # six in the half hour: the mean is one in each bin
         fresh(minute)
     for minute in (1, 11, 44, 46, 51, 52, 74):
         fresh(minute)
@@ -194,7 +203,15 @@ def test_the_flow_of_a_lagging_rep_is_its_fresh_leads_over_those_before() -> Non
     assert figures.lag_flow.value == pytest.approx(2 / 7)
     assert [ratio.value for ratio in figures.recovery] == [1.0, 2.0, 0.0, 0.0, 0.0, 1.0]
     assert figures.lag_bins[0].value == 1.0
+    assert [ratio.top for ratio in figures.lag_before] == [1, 0, 1, 0, 1, 3]
+    assert lag_flows([figures, figures])[:7] == [1, 0, 1, 0, 1, 3, 1]
     assert figures.lag_episodes == 1
+
+
+def test_an_interval_that_is_drawn_does_not_leave_the_shares() -> None:
+    assert within(Estimate(0.9, 0.3, 3)) == pytest.approx((0.3, 0.1))
+    assert within(Estimate(0.1, 0.3, 3)) == pytest.approx((0.1, 0.3))
+    assert within(Estimate(0.5, None, 1)) == (0.0, 0.0)
 
 
 def test_ratios_are_pooled_by_their_sums() -> None:

@@ -56,6 +56,18 @@ def test_a_typing_mistake_is_answered_with_the_key_that_was_meant() -> None:
     assert problems({"lod": 0.5}) == ["lod: no such key; did you mean load?"]
 
 
+def test_faults_of_every_kind_are_reported_at_once() -> None:
+    assert problems(
+        {"lod": 0.8, "load": -1, "reps": "many", "side_share": 2, "lease_seconds": 0}
+    ) == [
+        "lod: no such key; did you mean load?",
+        "reps: expected int, got str; give a value of that kind",
+        "load: -1 cannot be; give a number that is not negative",
+        "side_share: 2 is no share; give a number from 0 to 1",
+        "lease_seconds: give a number above 0",
+    ]
+
+
 @given(st.sampled_from(sorted(FIELDS)), st.sampled_from(["many", {"a": 1}, [[["x"]]], None]))
 def test_a_value_of_another_kind_is_refused_with_its_key(key: str, value: Any) -> None:
     texts = {"arrivals": "many"}

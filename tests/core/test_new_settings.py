@@ -191,6 +191,39 @@ def test_a_reason_began_when_it_began_whatever_its_numbers_say_since() -> None:
     assert (flow.reason, flow.since_ns) == ("paused", BEGIN + 20 * SECOND)
 
 
+@pytest.mark.parametrize("alive", [False, True])
+def test_a_reason_that_outlasts_an_override_began_when_it_began(alive: bool) -> None:
+    from distributor.domain.events import SupervisorActed
+
+    scene = Scene(["ana", "ben"], policy="lease", lease_seconds=60, waiting_limit_seconds=36_000)
+    scene.ready("ana")
+    scene.lead("1")
+    scene.at(70)
+    rep = scene.engine.state.reps["ana"]
+    before = rep.flow
+    assert before.reason == "slow_contact"
+    assert before.since_ns
+    until = BEGIN + 300 * SECOND
+    scene.do(
+        SupervisorActed("override", "mia", "trial", rep="ana", until_ns=until - SECOND, flow=0.0)
+    )
+    scene.at(80)
+    scene.do(SupervisorActed("override", "mia", "trial", rep="ana", until_ns=until, flow=0.0))
+    assert (rep.flow.reason, rep.override_by) == ("manual", "mia")
+    assert rep.flow.because == "Set to 0% by a supervisor (mia): trial."
+    if alive:
+        scene.ready("ana", state="away")
+        scene.at(90)
+        scene.ready("ana")
+    scene.at(301)
+    assert rep.override_by == ""
+    after = rep.flow_in_force(scene.now_ns)
+    if alive:
+        assert after.reason == "full_flow"
+    else:
+        assert (after.reason, after.since_ns) == ("slow_contact", before.since_ns)
+
+
 def test_a_slow_reps_reason_began_with_the_first_doubt() -> None:
     scene = Scene(policy="lease", lease_seconds=60)
     scene.ready("ana", "ben")

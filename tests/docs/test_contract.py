@@ -21,7 +21,13 @@ from distributor.domain.events import LeadEvent, LeadReceived, PresenceReported
 from distributor.intake.decode import decode_leads
 from distributor.intake.decode_events import decode_events, decode_presence
 from distributor.intake.directory import Directory
-from distributor.intake.http_actions import AssignAction, CloseAction, RecycleAction, RepAction
+from distributor.intake.http_actions import (
+    AssignAction,
+    CloseAction,
+    OverrideAction,
+    RecycleAction,
+    RepAction,
+)
 from distributor.intake.http_auth import ROLES
 from distributor.intake.messages import UnifiedReply
 from distributor.intake.mqtt_intake import MqttIntake
@@ -199,6 +205,7 @@ def test_the_example_of_a_presence_is_one() -> None:
         DeadLetter,
         DaemonStatus,
         RepAction,
+        OverrideAction,
         AssignAction,
         RecycleAction,
         CloseAction,

@@ -20,16 +20,6 @@ from distributor.domain.dialers import WebhookCall
 from distributor.intake.decode import decode_leads
 from distributor.observe.table import PREFIX, TABLE
 from distributor.settings import load
-from policies.lease.settings import (
-    FIRM,
-    RESERVE,
-    RESERVE_MOST,
-    RESERVE_REPS,
-    SOFT,
-    STEAL_AGE,
-    STEAL_LIMIT,
-    Settings,
-)
 from tests.docs.console import same
 from tests.docs.pages import ALL_TEXT, DOCS, PAGES, ROOT, Block, blocks, every, name_of
 from tests.docs.test_contract import OPEN, fits
@@ -190,33 +180,6 @@ def test_every_policy_is_in_the_docs() -> None:
     text = (DOCS / "policies.md").read_text()
     for name in project["entry-points"]["distributor.policies"]:
         assert f"| `{name}` |" in text
-
-
-def drifts(form: Settings) -> str:
-    return f"{form.lagging_drift:,.0f} s / {form.absent_drift:,.0f} s"
-
-
-def test_the_numbers_of_the_flow_control_are_those_of_the_policy() -> None:
-    text = (DOCS / "flow-control.md").read_text()
-    rows = [
-        ("slowed below π", f"{FIRM.fresh_from:g}", f"{SOFT.fresh_from:g}"),
-        ("preferred from π", f"{FIRM.preferred_from:g}", f"{SOFT.preferred_from:g}"),
-        ("drift, lagging / absent", drifts(FIRM), drifts(SOFT)),
-        (
-            "probe, limit / gap",
-            f"{FIRM.probe_limit:g} s / {FIRM.probe_gap:g} s",
-            "900 s / none",
-        ),
-    ]
-    assert (SOFT.probe_limit, SOFT.probe_gap) == (900.0, 0.0)
-    for row in rows:
-        assert f"| {' | '.join(row)} |" in text, row
-    assert f"more than {RESERVE * 100:.0f} %" in text
-    assert f"min({RESERVE_REPS:g} + {RESERVE:g} n, n / 2)" in text
-    assert RESERVE_MOST == 0.5
-    assert f"below {FIRM.fresh_from * 100:.0f} %" in text
-    assert f"after {STEAL_AGE:g} seconds of silence" in text
-    assert STEAL_LIMIT == 2 and "moves at most twice" in text
 
 
 # -- snippets ------------------------------------------------------------------------------------

@@ -628,6 +628,7 @@ async def test_a_supervisor_controls_a_rep(world: World) -> None:
         await world.ask("POST", f"/v1/reps/ana/{action}", 200, json=body)
     await world.ask("POST", "/v1/reps/ana/pause", 200)
     events = [event for event in world.runtime.events if isinstance(event, SupervisorActed)]
+    assert [e.until_ns for e in events] == [NOW + 3_540 * 10**9] * 3 + [0]
     assert [(e.action, e.rep, e.flow) for e in events] == [
         ("pause", "ana", None),
         ("resume", "ana", None),
@@ -640,9 +641,6 @@ async def test_a_supervisor_controls_a_rep(world: World) -> None:
 @pytest.mark.parametrize(
     ("action", "body"),
     [
-        ("override", {}),
-        ("override", {"flow": 2}),
-        ("override", {"flow": "half"}),
         ("pause", {"until": "2020-01-01T00:00:00Z"}),
         ("pause", {"until": "9999-01-01T00:00:00Z"}),
         ("pause", {"until": "soon"}),
@@ -655,6 +653,37 @@ async def test_a_rep_action_that_means_nothing_is_400(
 ) -> None:
     await world.ask("POST", f"/v1/reps/ana/{action}", 400, json=body)
     assert world.runtime.events == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"flow": None}, "flow: "),
+        ({"flow": 2}, "flow: "),
+        ({"flow": "half"}, "flow: "),
+        ({"reason": None}, "reason: "),
+        ({"reason": ""}, "reason: "),
+        ({"reason": " \n"}, "reason: empty; say why in 1 to 500 characters"),
+        ({"reason": "x" * 501}, "reason: "),
+        ({"until": None}, "until: "),
+        ({"until": "soon"}, "until: "),
+        ({"until": "2026-11-21T09:01:00Z"}, "until: not within the next 31 days; send a later"),
+        ({"until": "2026-12-22T09:01:01Z"}, "until: not within the next 31 days; send a later"),
+    ],
+)
+async def test_an_override_has_a_flow_a_reason_and_an_end(
+    world: World, change: dict[str, Any], says: str
+) -> None:
+    good = {"flow": 0.5, "reason": "first week", "until": "2026-12-22T09:01:00Z"}
+    for body in (
+        good | change,
+        {key: value for key, value in (good | change).items() if value is not None},
+    ):
+        said, _ = await world.ask("POST", "/v1/reps/ana/override", 400, json=body)
+        assert said["detail"].startswith(says)
+        assert ";" in said["detail"]
+    assert world.runtime.events == []
+    await world.ask("POST", "/v1/reps/ana/override", 200, json=good)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,11 @@ EXAMPLES: Final[dict[str, Any]] = {
 
 ACTIONS: Final[dict[str, Any]] = {
     "RepAction": {"reason": "training", "until": "2026-11-21T17:00:00Z"},
+    "OverrideAction": {
+        "flow": 0.5,
+        "reason": "first week",
+        "until": "2026-11-27T17:00:00Z",
+    },
     "AssignAction": {"rep": "ana", "reason": "asked for her", "force": False},
     "RecycleAction": {"reason": "wrong team"},
     "CloseAction": {"status": "invalid", "reason": "prank"},

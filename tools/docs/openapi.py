@@ -75,8 +75,6 @@ def _body(route: Route) -> dict[str, Any]:
     if not note.body:
         return {}
     example = {**examples.EXAMPLES, **examples.ACTIONS}[note.body]
-    if name_of(route) == "override":
-        example = {"flow": 0.5, "reason": "first week"}
     schema = one_or_array(note.body) if note.many else ref(note.body)
     content: dict[str, Any] = {"application/json": {"schema": schema, "example": example}}
     if name_of(route) == "post_leads":

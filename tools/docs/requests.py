@@ -49,7 +49,7 @@ NOTES: Final[dict[str, Note]] = {
     "get_rep": Note("RepView", errors=(404,)),
     "pause": Note("RepView", "RepAction", errors=_ACT),
     "resume": Note("RepView", "RepAction", errors=_ACT),
-    "override": Note("RepView", "RepAction", errors=_ACT),
+    "override": Note("RepView", "OverrideAction", errors=_ACT),
     "list_exceptions": Note("ExceptionPage"),
     "get_metrics": Note("Metrics"),
     "get_health": Note("Health", errors=(503,)),

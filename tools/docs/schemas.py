@@ -15,7 +15,13 @@ from distributor.delivery.messages import (
     ExceptionCase,
     Revocation,
 )
-from distributor.intake.http_actions import AssignAction, CloseAction, RecycleAction, RepAction
+from distributor.intake.http_actions import (
+    AssignAction,
+    CloseAction,
+    OverrideAction,
+    RecycleAction,
+    RepAction,
+)
 from distributor.intake.messages import UnifiedReply, WireEvent, WireLead, WirePresence
 
 MESSAGES: Final[dict[str, type[Struct]]] = {
@@ -33,6 +39,7 @@ MESSAGES: Final[dict[str, type[Struct]]] = {
 
 ACTIONS: Final[dict[str, type[Struct]]] = {
     "RepAction": RepAction,
+    "OverrideAction": OverrideAction,
     "AssignAction": AssignAction,
     "RecycleAction": RecycleAction,
     "CloseAction": CloseAction,

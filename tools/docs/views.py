@@ -83,6 +83,8 @@ _REP: Final = {
     "paused_until": {**_TIME_OR_NULL, "description": "null: not paused, or until resumed."},
     "override": {"type": ["number", "null"], "description": "A flow set by a supervisor."},
     "override_until": _TIME_OR_NULL,
+    "override_reason": _TEXT,
+    "override_by": {"type": "string", "description": "Who set it: the name of the token."},
 }
 
 VIEWS: Final[dict[str, Any]] = {

@@ -70,7 +70,7 @@ def _promise(limits: Limits) -> tuple[Placed, ...]:
             f"Of the leads whose verdict fell in the last {_RECENT}, the share that a rep reached within "
             f"{span(limits.contact)} of their arrival; a lead that nobody reached counts as missed at the "
             "limit. Beside it the target. Below the target: look at the longest waiting lead and at who is "
-            "held back. More: docs/flow-control.md.",
+            "held back. More: docs/supervisors.md.",
             q.now(f"1 - {contacted}", "now"),
             q.now(q.target(), "target"),
             unit=style.RATIO,
@@ -221,7 +221,7 @@ def _held_back_table(held: str) -> Placed:
         "long the reason has held. Usual: seconds from "
         "assignment to contact over the last contacts; a rep who is slow gets back by reaching leads "
         "quickly. Paused or set by a supervisor: only a supervisor lifts it. Click the name for the rep's "
-        "board; GET /v1/reps has the sentence with the numbers. More: docs/flow-control.md.",
+        "board; GET /v1/reps has the sentence with the numbers. More: docs/supervisors.md.",
         q.cell(f"min by (rep, team) ({held})"),
         q.cell(
             f"max by (rep, reason) ({q.m('rep_throttle_reason_info')} and on (job, instance, rep) "

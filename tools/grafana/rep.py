@@ -108,7 +108,7 @@ def _over_time() -> tuple[Placed, ...]:
         p.lines_panel(
             "Flow",
             "100 % is full flow, 0 % none. It falls when the rep is slow to reach leads and comes back with "
-            "quick contacts, by itself. Of a few reps: choose them above. More: docs/flow-control.md.",
+            "quick contacts, by itself. Of a few reps: choose them above. More: docs/supervisors.md.",
             q.Query(f"min by (rep) ({q.m('rep_throttle_ratio', q.PT)})", "{{rep}}"),
             unit=style.RATIO,
             width=24,

@@ -117,7 +117,7 @@ class Floor:
             (8.0, self._reload),
             (9.0, self._rush),
             (11.0, lambda: self._silence("delta")),
-            (12.0, lambda: self._control("oona", "override", flow=0.5, reason="first week")),
+            (12.0, self._override),
             (12.3, lambda: reps["ned"].go_slow()),
             (12.5, lambda: reps["kim"].go_dark()),
             (13.2, lambda: self._control("leo", "pause", reason="with the trainer")),
@@ -203,6 +203,12 @@ class Floor:
         new = self._daemon.config.with_suffix(".new")
         new.write_text(self._daemon.config.read_text() + "\n[alerts]\nleast_leads = 15\n")
         new.replace(self._daemon.config)
+
+    async def _override(self) -> None:
+        until = datetime.fromtimestamp(Clock().now_ns() / 1e9, UTC) + timedelta(days=5)
+        await self._control(
+            "oona", "override", flow=0.5, reason="first week", until=until.isoformat()
+        )
 
     async def _control(self, name: str, action: str, **body: object) -> None:
         await self._ask("POST", f"/v1/reps/{name}/{action}", body)
