@@ -95,9 +95,11 @@ class RepMemory(Struct, array_like=True):
 
 
 class FleetMemory(Struct, array_like=True):
-    """``offset`` (z): how much slower than usual everybody picks up now, as a log factor."""
+    """``offset`` (z): how much slower than usual everybody picks up now, as a log factor. ``evidence``:
+    a contact has counted in this pool, so that a bare claim need not do."""
 
     offset: float = 0.0
+    evidence: bool = False
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

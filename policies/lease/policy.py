@@ -291,6 +291,9 @@ class Lease:
                 self._watch.remove(seat, slot)
                 slot.claimed = True
             return
+        if not self._fleet.evidence:
+            self._fleet.evidence = True
+            self._changed.add("")
         if slot is None and m.busy_lead == lead.key:
             return
         self._learn_contact(seat, lead, slot, at_ns, now_ns)
@@ -319,15 +322,23 @@ class Lease:
             self._changed.add("")
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """A lead left the pipeline. That we presumed it finished is no news: the next contact will
-        show whether its disposition was lost (E1)."""
+        show whether its disposition was lost (E1). A claim speaks for the rep only where the contact with
+        the lead was evidence, or where the pool has never seen any."""
         seat = self._learn(rep, now_ns)
         if seat is None:
             return
         m = seat.memory
-        claimed = self._drop(seat, lead.key) is not None
+        untouched = self._drop(seat, lead.key) is not None
         if cause == "presumed":
             return
         if cause in ("call_limit", "unheard"):
@@ -337,13 +348,18 @@ class Lease:
             if m.busy_lead == lead.key:
                 self._estimator.let_go(m)
             return
+        if not counted and self._fleet.evidence and m.busy_lead != lead.key:
+            if untouched:
+                m.side = max(0.15, self._estimator.side_work(m, now_ns))
+                m.side_ns = now_ns
+            return
         if cause == "agent_ready":
             self._estimator.agent_ready(m, now_ns)
         elif cause == "late" and m.busy_lead != lead.key:
             self._estimator.present(m, now_ns)
         else:
             self._estimator.disposed(m, lead.key, min(at_ns, now_ns), now_ns)
-            if claimed:
+            if untouched:
                 m.side, m.side_ns = 0.15, now_ns
         self._beat(seat, now_ns)
 
