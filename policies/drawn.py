@@ -61,10 +61,17 @@ class Drawn(PushPolicy):
         self._place(rep)
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """One lead fewer."""
-        super().work_ended(lead, rep, cause, at_ns, now_ns)
+        super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)
         self._place(rep)
 
     def _place(self, rep: Rep) -> None:

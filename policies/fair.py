@@ -137,7 +137,14 @@ class Fair(PushPolicy):
         self._place(rep, now_ns)
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """The lead may be closed as a bad one."""
         self._note(lead, rep, now_ns)

@@ -56,7 +56,14 @@ class LongestIdle(PushPolicy):
         self._place(rep, now_ns)
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """One slot more."""
         self._place(rep, now_ns)

@@ -82,7 +82,7 @@ class MiniFloor:
     def _end_calls(self, rep: Rep) -> None:
         for lead in [self.pool.leads[key] for key in rep.open]:
             if lead.attempted_ns or lead.call_ns:
-                self._leave(lead, rep, "agent_ready")
+                self._leave(lead, rep, "agent_ready", counted=True)
 
     def _take_back(self, rep: Rep, cause: EndCause) -> None:
         """What the rep has not begun; what is dialled only from who signs off: it may be ringing."""
@@ -156,33 +156,35 @@ class MiniFloor:
         converted: bool = False,
         cause: WorkEndCause = "call_ended",
         status: LeadStatus | None = None,
+        counted: bool = True,
     ) -> None:
         """The conversation is over and the lead closed, as ``status`` where one is given; with
-        ``call_limit`` its end is inferred, and the lead stays in work until somebody says more (``late``)."""
+        ``call_limit`` its end is inferred, and the lead stays in work until somebody says more (``late``). Not ``counted``: the rep
+        claims so."""
         lead = self.pool.leads[key]
         rep = self.pool.reps[lead.rep]
-        self._leave(lead, rep, cause)
+        self._leave(lead, rep, cause, counted=counted)
         if cause != "call_limit":
             self._replace(self.pool.leads[key], state="closed", status=status)
         if converted:
             self._tell(lambda: self.policy.converted(lead, rep, self.now_ns))
         self.changed(rep)
 
-    def late(self, key: str, status: LeadStatus | None = None) -> None:
+    def late(self, key: str, status: LeadStatus | None = None, *, counted: bool = True) -> None:
         """The status of a lead that had left the pipeline before."""
         lead = self.pool.leads[key]
         rep = self.pool.reps.get(lead.rep)
         if rep is not None:
             now = self.now_ns
-            self._tell(lambda: self.policy.work_ended(lead, rep, "late", now, now))
+            self._tell(lambda: self.policy.work_ended(lead, rep, "late", now, now, counted=counted))
         self._replace(lead, state="closed", status=status)
         self.settle()
 
-    def _leave(self, lead: Lead, rep: Rep, cause: WorkEndCause) -> None:
+    def _leave(self, lead: Lead, rep: Rep, cause: WorkEndCause, *, counted: bool) -> None:
         rep.open.pop(lead.key, None)
         rep.last_freed_ns = now = self.now_ns
         self._replace(lead, in_pipeline=False)
-        self._tell(lambda: self.policy.work_ended(lead, rep, cause, now, now))
+        self._tell(lambda: self.policy.work_ended(lead, rep, cause, now, now, counted=counted))
 
     def end(
         self, key: str, cause: EndCause, *, blame: bool = True, excluded: bool | None = None
@@ -323,7 +325,7 @@ class MiniFloor:
             self._end(lead, rep, "recalled")
             return
         for key in intent.presumed_finished:
-            self._leave(self.pool.leads[key], rep, "presumed")
+            self._leave(self.pool.leads[key], rep, "presumed", counted=False)
         now = self.now_ns
         rep.open[lead.key] = True
         rep.last_assigned_ns = now
@@ -378,7 +380,7 @@ class MiniFloor:
         )
         if told and lead.in_pipeline:
             after = _after_a_dial(cause)
-            self._tell(lambda: self.policy.work_ended(lead, rep, after, now, now))
+            self._tell(lambda: self.policy.work_ended(lead, rep, after, now, now, counted=False))
         elif lead.in_pipeline:
             self._tell(lambda: self.policy.lease_ended(lead, rep, cause, blame=blame, now_ns=now))
         self._tell(lambda: self.policy.rep_changed(rep, now))

@@ -71,7 +71,8 @@ class Leases:
         policy = core.policy_of(lead)
         if policy is not None:
             if lead.in_pipeline and told:
-                policy.work_ended(lead, rep, _end_of_work(cause), core.now_ns, core.now_ns)
+                why = _end_of_work(cause)
+                policy.work_ended(lead, rep, why, core.now_ns, core.now_ns, counted=False)
             elif lead.in_pipeline:
                 policy.lease_ended(lead, rep, cause, blame=blame, now_ns=core.now_ns)
             core.stir(lead.pool)
@@ -160,9 +161,15 @@ class Leases:
             core.stir(lead.pool)
 
     def end_work(
-        self, lead: Lead, cause: WorkEndCause, at_ns: int, talk_seconds: float | None = None
+        self,
+        lead: Lead,
+        cause: WorkEndCause,
+        at_ns: int,
+        talk_seconds: float | None = None,
+        *,
+        counted: bool = True,
     ) -> None:
-        """The lead leaves its rep's pipeline; the rep's wrap-up begins."""
+        """The lead leaves its rep's pipeline; the rep's wrap-up begins. ``counted`` False: a bare claim."""
         core = self._core
         rep = core.state.reps[lead.rep]
         flow = core.state.floor.flow
@@ -171,7 +178,7 @@ class Leases:
         core.emit(WorkEnded(lead.key, rep.id, cause, at_ns, talk_seconds, free_from))
         policy = core.policy_of(lead)
         if policy is not None:
-            policy.work_ended(lead, rep, cause, at_ns, core.now_ns)
+            policy.work_ended(lead, rep, cause, at_ns, core.now_ns, counted=counted)
             core.stir(lead.pool)
         core.refresh(rep)
 

@@ -161,7 +161,8 @@ class Matching:
         lead = self._core.state.leads.get(key)
         policy = self._core.policy_of(lead) if lead is not None else None
         if lead is not None and policy is not None:
-            policy.work_ended(lead, rep, "presumed", self._core.now_ns, self._core.now_ns)
+            now_ns = self._core.now_ns
+            policy.work_ended(lead, rep, "presumed", now_ns, now_ns, counted=False)
 
     def _recall(self, pool: Pool, lead: Lead | None, intent: Recall) -> None:
         """Take the lead back, unless it went on meanwhile: then the lease stays as it is."""

@@ -118,7 +118,7 @@ class Pipeline:
             self._tell_contact(event, lead, at_ns)
 
     def _contacted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
-        counted = event.evidence == "dialer" or self._core.state.floor.flow.accept_claims
+        counted = self._believed(event)
         self._record_contact(event, lead, match, at_ns, counted=counted)
         if match.live and not lead.call_ns and (counted or not lead.attempted_ns):
             self._tell_contact(event, lead, at_ns)
@@ -158,6 +158,10 @@ class Pipeline:
         """A span in seconds of the floor's time."""
         return self._core.state.floor.flow.floor_seconds(max(0, at_ns - since_ns))
 
+    def _believed(self, event: LeadEvent) -> bool:
+        """Whether an event is more than a bare claim."""
+        return event.evidence == "dialer" or self._core.state.floor.flow.accept_claims
+
     def _tell_contact(self, event: LeadEvent, lead: Lead, at_ns: int) -> None:
         """The policy learns of the first sign of life on a lease. Only a dialer's record of a healthy
         delivery is evidence about the rep."""
@@ -165,12 +169,11 @@ class Pipeline:
         policy = core.policy_of(lead)
         if policy is None or not lead.in_pipeline:
             return
-        believed = event.evidence == "dialer" or core.state.floor.flow.accept_claims
         policy.contacted(
             lead,
             core.state.reps[lead.rep],
             max(at_ns, lead.assigned_ns),
-            counted=believed and not lead.blameless,
+            counted=self._believed(event) and not lead.blameless,
             now_ns=core.now_ns,
         )
         core.stir(lead.pool)
@@ -181,17 +184,18 @@ class Pipeline:
         met = at_ns <= lead.speed_from_ns + flow.span_ns(flow.first_contact_seconds)
         self._core.emit(StandardCounted(lead.key, lead.pool, STANDARD, met, lead.test))
 
-    def _tell_late(self, lead: Lead, match: _Match, at_ns: int) -> None:
+    def _tell_late(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         """The end of a lead that had left the pipeline before, by presumption or by a limit."""
         core = self._core
         policy = core.policy_of(lead)
         if policy is not None and match.rep in core.state.reps:
-            policy.work_ended(lead, core.state.reps[match.rep], "late", at_ns, core.now_ns)
+            rep, counted = core.state.reps[match.rep], self._believed(event)
+            policy.work_ended(lead, rep, "late", at_ns, core.now_ns, counted=counted)
             core.stir(lead.pool)
 
     def _call_ended(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         if not lead.in_pipeline:
-            self._tell_late(lead, match, at_ns)
+            self._tell_late(event, lead, match, at_ns)
             return
         if not lead.attempted_ns and not lead.call_ns:
             self._core.emit(
@@ -201,7 +205,8 @@ class Pipeline:
             )
             self._tell_contact(event, lead, at_ns)
         current = self._core.state.leads[lead.key]
-        self._leases.end_work(current, "call_ended", at_ns, event.talk_seconds)
+        counted = self._believed(event)
+        self._leases.end_work(current, "call_ended", at_ns, event.talk_seconds, counted=counted)
 
     def _status(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         status = event.status
@@ -210,12 +215,12 @@ class Pipeline:
         core = self._core
         correction = lead.state == "closed"
         if lead.in_pipeline and status != "working":
-            self._leases.end_work(lead, "status", at_ns)
+            self._leases.end_work(lead, "status", at_ns, counted=self._believed(event))
             lead = core.state.leads[lead.key]
         elif lead.in_pipeline:
             self._tell_working(lead, at_ns)
         else:
-            self._tell_late(lead, match, at_ns)
+            self._tell_late(event, lead, match, at_ns)
         if STATUS_MOVES[status] != "work" and match.live:
             parked = STATUS_MOVES[status] == "park"
             because = f"status {status}"

@@ -201,10 +201,18 @@ class Policy(Protocol):
         ...
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """A lead in hand left the rep's pipeline, or (``late``) the end of one that had left it before
-        is told."""
+        is told. ``counted`` False: a bare claim says so. It ends the lead, and is no evidence that anybody
+        called."""
         ...
 
     def converted(self, lead: Lead, rep: Rep, now_ns: int) -> None:

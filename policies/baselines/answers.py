@@ -75,11 +75,18 @@ class Listening(PushPolicy, Generic[S]):
         super().lease_ended(lead, rep, cause, blame=blame, now_ns=now_ns)
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """The lead left the pipeline: what comes later is of another lease."""
         self._forget(lead, rep)
-        super().work_ended(lead, rep, cause, at_ns, now_ns)
+        super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)
 
     def _forget(self, lead: Lead, rep: Rep) -> None:
         known = self._of(rep.id)

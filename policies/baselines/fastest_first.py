@@ -54,7 +54,14 @@ class FastestFirst(FirstCome, Drawn):
         return (len(rep.open) + 1) * (handling.mean if handling else ASSUMED_SECONDS)
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """A reported end teaches how long the rep takes; an inferred one teaches nothing."""
         began = [begun_ns for begun_ns in (lead.attempted_ns, lead.call_ns) if begun_ns]
@@ -64,7 +71,7 @@ class FastestFirst(FirstCome, Drawn):
             handling.count = min(handling.count + 1, REMEMBERED)
             handling.mean += (seconds - handling.mean) / (handling.count + ASSUMED_TIMES)
             self._changed[rep.id] = None
-        super().work_ended(lead, rep, cause, at_ns, now_ns)
+        super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)
 
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int

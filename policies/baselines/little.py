@@ -123,8 +123,15 @@ class LittleWindowGamma(Listening[_Exposure], Uncontacted):
         super().lease_ended(lead, rep, cause, blame=blame, now_ns=now_ns)
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """Exposure may end."""
         self._watch(rep, now_ns)
-        super().work_ended(lead, rep, cause, at_ns, now_ns)
+        super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)

@@ -20,6 +20,7 @@ from policies.lease.memory import (
     Weights,
 )
 from policies.lease.settings import (
+    BUSY_BELIEVED,
     CAUTION,
     NEXT_SHIFT,
     PLENTY_SILENT_FROM,
@@ -88,7 +89,7 @@ class Estimator:
 
     def free(self, rep: Rep, m: RepMemory, now_ns: int) -> float:
         """pf (E1): the chance that the rep has nothing in hand."""
-        if self.unconfirmed_busy(rep, m, now_ns):
+        if self.unconfirmed_busy(rep, m, now_ns) or self.reported_busy(rep, now_ns):
             return 0.0
         if not m.busy_ns:
             return 1.0
@@ -99,6 +100,12 @@ class Estimator:
         if not m.own_contact_ns or not rep.sends_states:
             return False
         return (now_ns - m.own_contact_ns) * self.rate < UNCONFIRMED_BUSY
+
+    def reported_busy(self, rep: Rep, now_ns: int) -> bool:
+        """Whether the dialer's last word is that the rep is on a call, and it is not too old."""
+        if not rep.sends_states or rep.state not in ("busy", "wrap_up"):
+            return False
+        return (now_ns - rep.state_at_ns) * self.rate < BUSY_BELIEVED
 
     def free_after(self, m: RepMemory, e: float) -> float:
         """pf (E1) ``e`` seconds after the contact of the lead in hand."""
@@ -130,7 +137,8 @@ class Estimator:
     def slot(self, rep: Rep, m: RepMemory, key: str, now_ns: int, *, probe: bool = False) -> Slot:
         """A lease that begins now."""
         e0 = max(1e-3, (now_ns - m.busy_ns) * self.rate) if m.busy_ns else 0.0
-        return Slot(key, now_ns, self.weights(rep, m, now_ns), e0, probe)
+        on_call = self.reported_busy(rep, now_ns)
+        return Slot(key, now_ns, self.weights(rep, m, now_ns), e0, probe, on_call=on_call)
 
     def survivals(self, m: RepMemory, slot: Slot, a: float) -> Weights:
         """S (E2): the chance of silence for ``a`` seconds under each reason."""
@@ -154,8 +162,12 @@ class Estimator:
         return r + 0.09 * (1.0 - r)
 
     def silence(self, m: RepMemory, slot: Slot, a: float) -> tuple[Weights, float]:
-        """(v, T): the weight of each reason after ``a`` silent seconds, and their sum."""
+        """(v, T): the weight of each reason after ``a`` silent seconds, and their sum. On a call that
+        the dialer reports the rep is neither free nor in side work, and the call goes on until ``ready``."""
         w, s = slot.weights, self.survivals(m, slot, a)
+        if slot.on_call and a < BUSY_BELIEVED:
+            w = (0.0, 0.0, w[0] + w[1] + w[2], w[3], min(w[4], self.settings.present_absent))
+            s = (s[0], s[1], 1.0, s[3], s[4])
         v = (w[0] * s[0], w[1] * s[1], w[2] * s[2], w[3] * s[3], w[4] * s[4])
         return v, max(_LEAST, v[0] + v[1] + v[2] + v[3] + v[4])
 
@@ -250,7 +262,7 @@ class Estimator:
             m.losses = [*m.losses, round(a, 1)][-_LOSSES_KEPT:]
         # An unanswered lead was offered all the same; each further one in a row counts one more.
         m.served += silent * max(1, m.fails)
-        trusted = slot.weights[0] + slot.weights[1] + slot.weights[2] >= 0.9
+        trusted = sum(slot.weights[:3]) >= 0.9 and not slot.on_call
         late = math.log(max(1e-3, a)) - m.lag > self.fleet.offset
         if trusted and late and not slot.probe and not deep:
             self._move_offset(_OFFSET_STEP)
@@ -289,6 +301,11 @@ class Estimator:
         lagging = min(lagging, self.settings.present_lagging)
         self._believe(m, lagging, min(absent, self.settings.present_absent), now_ns)
         m.fails, m.losses = 0, []
+
+    def agent_busy(self, m: RepMemory, now_ns: int) -> None:
+        """The dialer reports the agent on a call: the person is there, prompt or not."""
+        lagging, absent = self.belief(m, now_ns)
+        self._believe(m, lagging, min(absent, self.settings.present_absent), now_ns)
 
     def agent_ready(self, m: RepMemory, now_ns: int) -> None:
         """The dialer reports the agent as free."""

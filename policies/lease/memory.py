@@ -22,7 +22,8 @@ class Slot(Struct, array_like=True):
 
     ``since_ns``: its silence is judged from here. ``weights``: the reasons it could have, as believed
     then. ``handling_seconds`` (e0): how long the rep had the earlier lead in hand then, 0 if none.
-    ``claimed``: the rep says that the person was reached; no evidence, but the lead stays.
+    ``claimed``: the rep says that the person was reached; no evidence, but the lead stays. ``on_call``:
+    the dialer has reported the rep on a call since, or at delivery, and no ``ready`` yet.
     """
 
     lead_key: str
@@ -31,6 +32,7 @@ class Slot(Struct, array_like=True):
     handling_seconds: float = 0.0
     probe: bool = False
     claimed: bool = False
+    on_call: bool = False
 
 
 class RepMemory(Struct, array_like=True):
@@ -46,7 +48,8 @@ class RepMemory(Struct, array_like=True):
     ``losses``: how many seconds each of the last ones was silent. ``side`` (sp) at ``side_ns``.
     ``not_busy`` (y): P(not busy) after the lease that failed at ``failed_ns``. ``conversions`` (c),
     ``expected`` (e), ``served`` (o). ``next_probe_ns``: no probe before. ``own_contact_ns``: a
-    contact that no agent state has followed yet. ``ready_ns``: the newest agent ``ready`` used.
+    contact that no agent state has followed yet. ``ready_ns``, ``told_busy_ns``: the newest agent
+    ``ready``, and ``busy`` or ``wrap_up``, used.
     ``away``: in a logged pause. ``left_ns``: offline since then, 0 when not (1: since ever). ``seasoned``: knows more than one shift. ``shown``, ``shown_reason``: the flow that
     people were told, and ``shown_test_ns`` what they were told of the next probe
     (``explain.test_told``).
@@ -83,6 +86,7 @@ class RepMemory(Struct, array_like=True):
     shown: float = 1.0
     shown_reason: str = "full_flow"
     shown_test_ns: int = 0
+    told_busy_ns: int = 0
 
     def slot_of(self, lead_key: str) -> Slot | None:
         """This rep's lease of a lead, if it stands."""
@@ -95,12 +99,13 @@ class RepMemory(Struct, array_like=True):
 class FleetMemory(Struct, array_like=True):
     """``offset`` (z): how much slower than usual everybody picks up now, as a log factor.
     ``panic_shown``: people were told that slowing is ignored, or at ``panic_told_ns`` that it counts
-    again.
+    again. ``evidence``: a contact has counted in this pool, so that a bare claim need not do.
     """
 
     offset: float = 0.0
     panic_shown: bool = False
     panic_told_ns: int = 0
+    evidence: bool = False
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -161,16 +161,32 @@ class Lease:
             for slot in m.slots:
                 self._judge_from(seat, slot, now_ns)
             self._changed.add(rep.id)
-        elif rep.state == "ready" and rep.sends_states and self._news(rep, m):
-            m.ready_ns = rep.state_at_ns
-            self._estimator.agent_ready(m, now_ns)
-            self._beat(seat, now_ns)
-            self._changed.add(rep.id)
+        elif rep.sends_states:
+            self._agent_state(seat, now_ns)
 
-    @staticmethod
-    def _news(rep: Rep, m: RepMemory) -> bool:
-        """Whether the agent's ``ready`` says something: it came after what is known of the rep."""
-        return rep.state_at_ns > max(m.own_contact_ns, m.busy_ns, m.ready_ns)
+    def _agent_state(self, seat: Seat, now_ns: int) -> None:
+        """What a dialer reports of the agent. One that is as old as what is known says nothing, but a
+        ``ready`` ends every call: silence on what waits with the rep is judged from then on."""
+        rep, m = seat.rep, seat.memory
+        if rep.state != "ready":
+            if rep.state_at_ns <= max(m.own_contact_ns, m.told_busy_ns):
+                return
+            m.told_busy_ns = rep.state_at_ns
+            self._estimator.agent_busy(m, now_ns)
+            for slot in m.slots:
+                slot.on_call = True
+        else:
+            waiting = [slot for slot in m.slots if slot.on_call]
+            news = rep.state_at_ns > max(m.own_contact_ns, m.busy_ns, m.ready_ns)
+            if not (news or waiting or (m.pulse is not None and m.pulse.on_call)):
+                return
+            if news:
+                m.ready_ns = rep.state_at_ns
+                self._estimator.agent_ready(m, now_ns)
+            for slot in waiting:
+                self._judge_from(seat, slot, now_ns)
+        self._beat(seat, now_ns)
+        self._changed.add(rep.id)
 
     def lead_waiting(self, lead: Lead, now_ns: int) -> None:
         """A lead joined: the next pass will see it in the pool."""
@@ -223,7 +239,7 @@ class Lease:
         self._watch.remove(seat, slot)
         fresh = self._estimator.slot(seat.rep, seat.memory, slot.lead_key, now_ns)
         slot.since_ns, slot.weights = now_ns, fresh.weights
-        slot.handling_seconds = fresh.handling_seconds
+        slot.handling_seconds, slot.on_call = fresh.handling_seconds, fresh.on_call
         self._watch.add(seat, slot, now_ns)
 
     def lease_ended(
@@ -274,6 +290,9 @@ class Lease:
                 self._watch.remove(seat, slot)
                 slot.claimed = True
             return
+        if not self._fleet.evidence:
+            self._fleet.evidence = True
+            self._changed.add("")
         if slot is None and m.busy_lead == lead.key:
             return
         self._learn_contact(seat, lead, slot, at_ns, now_ns)
@@ -302,15 +321,23 @@ class Lease:
             self._changed.add("")
 
     def work_ended(
-        self, lead: Lead, rep: Rep, cause: WorkEndCause, at_ns: int, now_ns: int
+        self,
+        lead: Lead,
+        rep: Rep,
+        cause: WorkEndCause,
+        at_ns: int,
+        now_ns: int,
+        *,
+        counted: bool,
     ) -> None:
         """A lead left the pipeline. That we presumed it finished is no news: the next contact will
-        show whether its disposition was lost (E1)."""
+        show whether its disposition was lost (E1). A claim speaks for the rep only where the contact with
+        the lead was evidence, or where the pool has never seen any."""
         seat = self._learn(rep, now_ns)
         if seat is None:
             return
         m = seat.memory
-        claimed = self._drop(seat, lead.key) is not None
+        untouched = self._drop(seat, lead.key) is not None
         if cause == "presumed":
             return
         if cause in ("call_limit", "unheard"):
@@ -320,13 +347,18 @@ class Lease:
             if m.busy_lead == lead.key:
                 self._estimator.let_go(m)
             return
+        if not counted and self._fleet.evidence and m.busy_lead != lead.key:
+            if untouched:
+                m.side = max(0.15, self._estimator.side_work(m, now_ns))
+                m.side_ns = now_ns
+            return
         if cause == "agent_ready":
             self._estimator.agent_ready(m, now_ns)
         elif cause == "late" and m.busy_lead != lead.key:
             self._estimator.present(m, now_ns)
         else:
             self._estimator.disposed(m, lead.key, min(at_ns, now_ns), now_ns)
-            if claimed:
+            if untouched:
                 m.side, m.side_ns = 0.15, now_ns
         self._beat(seat, now_ns)
 

@@ -103,6 +103,10 @@ CAUTION: Final = 1.3
 UNCONFIRMED_BUSY: Final = 30.0
 """A rep whose dialer reports states is taken for busy so long after a contact; without a report by
 then the dialer did not see this call, and the usual inference goes on."""
+BUSY_BELIEVED: Final = 1800.0
+"""A reported ``busy`` or ``wrap_up`` explains a silence of half an hour at most: with the usual handling
+time one call in 400 is longer, and then the ``ready`` is more likely lost. A lease of the usual
+``lease_seconds`` (600) is over before."""
 NEXT_SHIFT: Final = 7200.0
 """Who was offline so long starts a new shift: profile kept, share of work level with the others."""
 SCAN: Final = 24

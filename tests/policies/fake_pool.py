@@ -212,12 +212,15 @@ class Floor:
         self.policy.rep_changed(rep, self.now_ns)
         self.drain()
 
-    def finish(self, key: str, cause: Any = "status", *, drain: bool = True) -> None:
+    def finish(
+        self, key: str, cause: Any = "status", *, drain: bool = True, counted: bool = True
+    ) -> None:
         """A contacted lead leaves its rep's pipeline."""
         lead = self.pool.leads[key]
         rep = self.pool.members[lead.rep]
         rep.open.pop(key, None)
-        self.policy.work_ended(lead, rep, cause, self.now_ns, self.now_ns)
+        now_ns = self.now_ns
+        self.policy.work_ended(lead, rep, cause, now_ns, now_ns, counted=counted)
         self.policy.rep_changed(rep, self.now_ns)
         if drain:
             self.drain()

@@ -215,7 +215,7 @@ class GivesNothing(Careful):
 
 
 class Raises(Careful):
-    def work_ended(self, *_: object) -> None:
+    def work_ended(self, *_: object, **__: object) -> None:
         raise KeyError("gone")
 
 

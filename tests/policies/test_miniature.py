@@ -33,9 +33,11 @@ class Hears(LongestIdle):
         state = (lead.state, bool(lead.attempted_ns), bool(lead.claimed_ns))
         self.heard.append(("contacted", lead.vendor_id, rep.id, counted, *state))
 
-    def work_ended(self, lead: Any, rep: Any, cause: Any, at_ns: int, now_ns: int) -> None:
-        self.heard.append(("left", lead.vendor_id, rep.id, cause))
-        super().work_ended(lead, rep, cause, at_ns, now_ns)
+    def work_ended(
+        self, lead: Any, rep: Any, cause: Any, at_ns: int, now_ns: int, *, counted: bool
+    ) -> None:
+        self.heard.append(("left", lead.vendor_id, rep.id, cause, counted))
+        super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)
 
 
 def _in_the_core(steps: list[Step]) -> None:
@@ -51,6 +53,8 @@ def _in_the_core(steps: list[Step]) -> None:
             scene.report("contacted", scene.key(which), evidence="claimed")
         elif what == "working":
             scene.report("status", scene.key(which), status="working", evidence="claimed")
+        elif what == "lost by claim":
+            scene.report("status", scene.key(which), status="lost", evidence="claimed")
         elif what in ("lost", "late"):
             scene.report("status", scene.key(which), status="lost")
         else:
@@ -70,6 +74,8 @@ def _in_miniature(steps: list[Step]) -> None:
             floor.attempt(which)
         elif what == "contacted":
             floor.contact(which)
+        elif what == "lost by claim":
+            floor.finish(which, cause="status", counted=False)
         elif what == "lost":
             floor.finish(which, cause="status")
         elif what == "rejected":
@@ -89,6 +95,7 @@ LIVES: dict[str, list[Step]] = {
     "silence": [("lead", "A"), ("wait", "700")],
     "silence all around": [("lead", "A"), ("wait", "1300")],
     "said to be in work": [("lead", "A"), ("working", "A"), ("lost", "A")],
+    "an end that is only claimed": [("lead", "A"), ("lost by claim", "A")],
     "refused by all": [("lead", "A"), ("rejected", "A"), ("rejected", "A"), ("lead", "B")],
     "refused after a dial": [("lead", "A"), ("attempted", "A"), ("rejected", "A")],
     "a break": [("lead", "A"), ("away", "rep0"), ("ready", "rep0")],
