@@ -137,7 +137,7 @@ def flow(roster: Roster, seat: Seat, now_ns: int) -> Flow:
         because += f": {rep.override_reason}." if rep.override_reason else "."
         return Flow(rep.override, "manual", because, "The end of the override.", now_ns)
     pi = roster.estimator.responsive(m, now_ns)
-    if pi >= settings.fresh_from or not settings.visible:
+    if not roster.estimator.slows(m, pi) or not settings.visible:
         return Flow(1.0, "full_flow", "", "", now_ns)
     parts = [part for part in (silence(m), belief(roster, seat, now_ns)) if part]
     return Flow(

@@ -17,6 +17,7 @@ from distributor.domain.rep import Rep
 from policies.lease.estimator import Estimator
 from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory
 from policies.lease.settings import (
+    NEWCOMER,
     PLENTY,
     PROMPT_FROM,
     SAMPLE,
@@ -192,7 +193,7 @@ class Roster:
         rep, m, turned_ns = seat.rep, seat.memory, seat.turns_ns
         seat.at_work = at_work(rep, now_ns)
         pi = self.estimator.responsive(m, now_ns)
-        seat.slowed = rep.override is None and pi < self.estimator.settings.fresh_from
+        seat.slowed = rep.override is None and self.estimator.slows(m, pi)
         self.at_work += seat.at_work
         self.slowed += seat.at_work and seat.slowed
         record = (
@@ -401,7 +402,8 @@ class Roster:
         for index in indexes:
             seat = seats[index]
             rep, m = seat.rep, seat.memory
-            if m.busy_ns or m.own_contact_ns or m.fails > 1 or seat.slowed or rep.window > 1:
+            known = m.contacts >= NEWCOMER and not (m.busy_ns or m.own_contact_ns)
+            if not known or m.fails > 1 or seat.slowed or rep.window > 1:
                 offer = self._uncommon_offer(seat, factor, now_ns)
                 if offer is not None:
                     offers.append(offer)
@@ -441,6 +443,8 @@ class Roster:
         pi = estimator.responsive(m, now_ns)
         if seat.rep.override is not None:
             pi = max(pi, settings.preferred_from)
+        elif not estimator.slows(m, pi):
+            pi = max(pi, settings.fresh_from)
         p = pf * pi * (1.0 - estimator.side_work(m, now_ns))
         if pf < settings.free_from or pi < settings.fresh_from or p < PROMPT_FROM:
             return None
