@@ -102,6 +102,9 @@ CAUTION: Final = 1.3
 UNCONFIRMED_BUSY: Final = 30.0
 """A rep whose dialer reports states is taken for busy so long after a contact; without a report by
 then the dialer did not see this call, and the usual inference goes on."""
+NEWCOMER: Final = 3
+"""With fewer contacts on record nobody is slowed for a single miss: until then the first guesses count
+for more than what the rep has shown."""
 BUSY_BELIEVED: Final = 1800.0
 """A reported ``busy`` or ``wrap_up`` explains a silence of half an hour at most: with the usual handling
 time one call in 400 is longer, and then the ``ready`` is more likely lost. A lease of the usual

@@ -444,7 +444,7 @@ def test_when_most_are_slow_slowing_is_ignored_and_leads_flow() -> None:
     scene = floor(3)
     for rep in ("r0", "r1", "r2"):
         m = memory(scene, rep)
-        m.lagging, m.absent, m.stamp_ns = 0.5, 0.4, scene.now_ns
+        m.lagging, m.absent, m.stamp_ns, m.contacts = 0.5, 0.4, scene.now_ns, 9
         scene.changed(rep)
     key = scene.lead()
     assert scene.holder(key) != ""
