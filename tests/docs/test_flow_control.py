@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pytest
 
+from bench.simulate import tuning
 from distributor.domain.curve import CURVE_POINTS, worth
 from distributor.intake.http_actions import LONGEST_OVERRIDE_DAYS
 from policies.lease import settings as policy_settings
@@ -55,7 +56,7 @@ def test_the_numbers_of_the_flow_control_are_those_of_the_policy() -> None:
 
 def test_every_constant_on_the_page_has_the_value_of_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([\d.,]+) \| [^|]+ \|$", EQUATIONS, re.MULTILINE)
-    assert set(FIRM._fields) - {"visible"} <= {name for name, _ in rows}
+    assert {name for name, _ in rows} == set(tuning.names())
     for name, shown in rows:
         value = getattr(FIRM, name) if name in FIRM._fields else getattr(policy_settings, name)
         assert shown == f"{value:,.10g}", name
