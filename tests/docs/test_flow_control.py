@@ -98,7 +98,7 @@ def test_the_delays_and_survivals_on_the_page_are_those_of_the_code() -> None:
 
 
 def test_the_numbers_of_the_supervisors_page_are_those_of_the_policy() -> None:
-    text = (DOCS / "supervisors.md").read_text()
+    text = " ".join((DOCS / "supervisors.md").read_text().split())
     assert f"more than {RESERVE * 100:.0f} %" in text
     assert f"below {FIRM.fresh_from * 100:.0f} %" in text
     assert f"After {STEAL_AGE:g} seconds of silence".lower() in text.lower()
