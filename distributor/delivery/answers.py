@@ -17,6 +17,9 @@ Outcome = Literal["taken", "duplicate", "refused", "busy", "failed", "unknown"]
 LATER: Final = (408, 425, 429)
 """Client errors that say nothing against the message."""
 
+GATEWAYS: Final = (502, 504)
+"""Answers of something in between: what stands behind it may have taken the message."""
+
 MAX_PAUSE_SECONDS: Final = 3600.0
 _SHOWN: Final = 160
 
@@ -41,6 +44,8 @@ def classify(plan: WebhookPlan, calls: Calls, reply: tuple[int, str, float]) -> 
         return Answer("refused", f"the answer does not contain success_body: {said}")
     if status in LATER:
         return Answer("busy", said, pause)
+    if status in GATEWAYS:
+        return Answer("unknown", said, pause)
     if status >= 500:
         return Answer("failed", said, pause)
     return Answer("refused", said)

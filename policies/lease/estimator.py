@@ -22,6 +22,7 @@ from policies.lease.memory import (
 from policies.lease.settings import (
     BUSY_BELIEVED,
     CAUTION,
+    NEWCOMER,
     NEXT_SHIFT,
     PLENTY_SILENT_FROM,
     SILENT_FROM,
@@ -78,6 +79,10 @@ class Estimator:
         """pi: the chance that the rep answers at all, and promptly."""
         lagging, absent = self.belief(m, now_ns)
         return max(0.0, 1.0 - lagging - absent)
+
+    def slows(self, m: RepMemory, pi: float) -> bool:
+        """Whether a rep of this P(responsive) is slowed (E4). Of a newcomer a single miss says too little."""
+        return pi < self.settings.fresh_from and (m.contacts >= NEWCOMER or m.fails > 1)
 
     def side_work(self, m: RepMemory, now_ns: int) -> float:
         """P(side): the rep finished a lead and does something else first."""
@@ -241,6 +246,7 @@ class Estimator:
         m.not_busy, m.failed_ns, m.side = 1.0, 0, 0.0
         m.fails, m.losses = 0, []
         m.served += 1.0
+        m.contacts += 1
         m.expected += 0.02 * worth
 
     def lost(

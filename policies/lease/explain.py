@@ -144,7 +144,7 @@ def flow(roster: Roster, seat: Seat, test_ns: int, now_ns: int) -> Flow:
     if rep.override is not None:
         return replace(rep.by_hand(rep.override, now_ns), since_ns=now_ns)
     pi = roster.estimator.responsive(m, now_ns)
-    if pi >= settings.fresh_from or not settings.visible:
+    if not roster.estimator.slows(m, pi) or not settings.visible:
         return Flow(1.0, "full_flow", "", "", now_ns)
     ignored = test_ns == IGNORED
     silent, believed = silence(m), belief(roster, seat, now_ns)
@@ -152,7 +152,7 @@ def flow(roster: Roster, seat: Seat, test_ns: int, now_ns: int) -> Flow:
     return Flow(
         flow_step(pi, settings.fresh_from),
         "slow_contact",
-        f"{_ignored_at(roster, now_ns) if ignored else 'Gets only older leads'}: {why}.",
+        f"{_ignored_at(roster, now_ns) if ignored else 'Gets only probes'}: {why}.",
         f"One prompt contact restores full flow; {_next_test(test_ns, now_ns)}.",
         now_ns,
         ignored,

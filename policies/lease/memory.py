@@ -50,8 +50,9 @@ class RepMemory(Struct, array_like=True):
     ``expected`` (e), ``served`` (o). ``next_probe_ns``: no probe before. ``own_contact_ns``: a
     contact that no agent state has followed yet. ``ready_ns``, ``told_busy_ns``: the newest agent
     ``ready``, and ``busy`` or ``wrap_up``, used.
-    ``away``: in a logged pause. ``left_ns``: offline since then, 0 when not (1: since ever). ``seasoned``: knows more than one shift. ``shown``, ``shown_reason``: the flow that
-    people were told, and ``shown_test_ns`` what they were told of the next probe
+    ``away``: in a logged pause. ``left_ns``: offline since then, 0 when not (1: since ever). ``seasoned``:
+    knows more than one shift. ``contacts``: those that counted, ever. ``shown``, ``shown_reason``: the
+    flow that people were told, and ``shown_test_ns`` what they were told of the next probe
     (``explain.test_told``).
     """
 
@@ -87,6 +88,7 @@ class RepMemory(Struct, array_like=True):
     shown_reason: str = "full_flow"
     shown_test_ns: int = 0
     told_busy_ns: int = 0
+    contacts: int = 0
 
     def slot_of(self, lead_key: str) -> Slot | None:
         """This rep's lease of a lead, if it stands."""

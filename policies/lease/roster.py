@@ -21,6 +21,7 @@ from policies.lease.settings import (
     CALM_BACKLOG,
     CALM_BACKLOG_QUICK,
     LONG_SILENT_CALLS,
+    NEWCOMER,
     OLD_AGE,
     PLENTY,
     PROMPT_FROM,
@@ -220,7 +221,7 @@ class Roster:
         rep, m, turned_ns = seat.rep, seat.memory, seat.turns_ns
         seat.at_work = at_work(rep, now_ns)
         pi = self.estimator.responsive(m, now_ns)
-        seat.slowed = rep.override is None and pi < self.estimator.settings.fresh_from
+        seat.slowed = rep.override is None and self.estimator.slows(m, pi)
         self.at_work += seat.at_work
         self.slowed += seat.at_work and seat.slowed
         record = (
@@ -438,7 +439,8 @@ class Roster:
         for index in indexes:
             seat = seats[index]
             rep, m = seat.rep, seat.memory
-            if m.busy_ns or m.own_contact_ns or m.fails > 1 or seat.slowed or rep.window > 1:
+            known = m.contacts >= NEWCOMER and not (m.busy_ns or m.own_contact_ns)
+            if not known or m.fails > 1 or seat.slowed or rep.window > 1:
                 offer = self._uncommon_offer(seat, factor, now_ns)
                 if offer is not None:
                     offers.append(offer)
@@ -478,6 +480,8 @@ class Roster:
         pi = estimator.responsive(m, now_ns)
         if seat.rep.override is not None:
             pi = max(pi, settings.preferred_from)
+        elif not estimator.slows(m, pi):
+            pi = max(pi, settings.fresh_from)
         p = pf * pi * (1.0 - estimator.side_work(m, now_ns))
         if pf < settings.free_from or pi < settings.fresh_from or p < PROMPT_FROM:
             return None

@@ -55,10 +55,9 @@ seconds; towards the second figure where calls are short, for there a queue pass
 of them goes first: none needs to be given up for another."""
 RESERVE: Final = 0.12
 RESERVE_REPS: Final = 3.0
-RESERVE_MOST: Final = 0.5
+RESERVE_MOST: Final = 0.25
 """A stale lead waits unless this share of those at work, and so many more, are likely free for fresh ones;
-or RESERVE_MOST of them, where that is less. On a small floor chance weighs more: one free rep of three is
-soon none."""
+or RESERVE_MOST of them, where that is less: on the smallest floors no lead waits beside a free rep."""
 OLD_AGE: Final = 1800.0
 """From this age on a lead waits for the share alone."""
 FAIRNESS: Final = 2.0
@@ -103,6 +102,9 @@ CAUTION: Final = 1.3
 UNCONFIRMED_BUSY: Final = 30.0
 """A rep whose dialer reports states is taken for busy so long after a contact; without a report by
 then the dialer did not see this call, and the usual inference goes on."""
+NEWCOMER: Final = 3
+"""With fewer contacts on record nobody is slowed for a single miss: until then the first guesses count
+for more than what the rep has shown."""
 BUSY_BELIEVED: Final = 1800.0
 """A reported ``busy`` or ``wrap_up`` explains a silence of half an hour at most: with the usual handling
 time one call in 400 is longer, and then the ``ready`` is more likely lost. A lease of the usual

@@ -119,6 +119,7 @@ def slowed_with_a_probe(**flow: object) -> tuple[Scene, str]:
     m = remembered(scene, "ana")
     m.lagging, m.absent, m.fails, m.losses, m.stamp_ns = 0.5, 0.4, 2, [70.0, 60.0], scene.now_ns
     m.side, m.side_ns = 0.6, scene.now_ns
+    scene.ready("ana")
     probe = scene.lead("2")
     scene.at(262)
     assert (scene.look(probe).rep, scene.look(probe).probe) == ("ana", True)
@@ -195,3 +196,51 @@ def test_where_clicks_are_all_there_is_they_speak_for_the_rep() -> None:
     believed, probe = slowed_with_a_probe(accept_claims=True)
     click(believed, probe, "status", status="lost")
     assert flow_of(believed, "ana").value == 1.0
+
+
+def after_one_miss(contacts: int) -> Scene:
+    """Ana, alone on the floor with so many prompt contacts behind her, lets one lead lie for a minute."""
+    scene = Scene(policy="lease", waiting_limit_seconds=36000)
+    scene.ready("ana")
+    at = 0.0
+    for number in range(contacts):
+        key = scene.lead(f"answered{number}")
+        scene.at(at + 7)
+        scene.report("contacted", key)
+        scene.at(at + 100)
+        scene.report("status", key, status="lost")
+        at += 400
+        scene.at(at)
+    missed = scene.lead("missed")
+    scene.at(at + 60)
+    scene.ready("ben")
+    scene.at(at + 61)
+    assert scene.look(missed).rep == "ben"
+    scene.report("contacted", missed)
+    return scene
+
+
+def test_one_miss_slows_an_old_hand_and_no_newcomer() -> None:
+    assert flow_of(after_one_miss(0), "ana").value == 1.0
+    assert flow_of(after_one_miss(2), "ana").value == 1.0
+    assert flow_of(after_one_miss(3), "ana").value < 1.0
+
+
+def test_a_newcomer_after_a_miss_is_asked_where_nobody_surer_is_free() -> None:
+    scene = after_one_miss(0)
+    key = scene.lead("next")
+    assert scene.look(key).rep == "ana"
+    assert not scene.look(key).probe
+    scene.at(700)
+    assert flow_of(scene, "ana").value < 1.0, "two in a row decide"
+
+
+def test_a_newcomer_after_a_miss_comes_after_the_others() -> None:
+    scene = Scene(["ana", "ben", "cat"], policy="lease", waiting_limit_seconds=36000)
+    scene.ready("ana")
+    scene.lead("missed")
+    scene.at(60)
+    scene.ready("ben", "cat")
+    scene.at(61)
+    key = scene.lead("next")
+    assert scene.look(key).rep in ("ben", "cat")

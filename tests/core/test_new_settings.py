@@ -199,6 +199,8 @@ def test_a_reason_that_outlasts_an_override_began_when_it_began(alive: bool) -> 
     scene.ready("ana")
     scene.lead("1")
     scene.at(70)
+    scene.lead("2")  # one miss slows no newcomer
+    scene.at(140)
     rep = scene.engine.state.reps["ana"]
     before = rep.flow
     assert before.reason == "slow_contact"
@@ -207,13 +209,13 @@ def test_a_reason_that_outlasts_an_override_began_when_it_began(alive: bool) -> 
     scene.do(
         SupervisorActed("override", "mia", "trial", rep="ana", until_ns=until - SECOND, flow=0.0)
     )
-    scene.at(80)
+    scene.at(150)
     scene.do(SupervisorActed("override", "mia", "trial", rep="ana", until_ns=until, flow=0.0))
     assert (rep.flow.reason, rep.override_by) == ("manual", "mia")
     assert rep.flow.because == "Set to 0% by a supervisor (mia): trial."
     if alive:
         scene.ready("ana", state="away")
-        scene.at(90)
+        scene.at(160)
         scene.ready("ana")
     scene.at(301)
     assert rep.override_by == ""

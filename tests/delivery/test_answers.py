@@ -33,7 +33,9 @@ def outcome(status: int, text: str = "", **more: Any) -> str:
         (425, "busy"),
         (429, "busy"),
         (500, "failed"),
+        (502, "unknown"),
         (503, "failed"),
+        (504, "unknown"),
     ],
 )
 def test_the_status_says_what_became_of_it(status: int, meaning: str) -> None:

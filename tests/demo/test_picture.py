@@ -14,7 +14,7 @@ from distributor.demo.plan import rep_names
 from distributor.demo.stream import AssignmentStream
 
 BECAUSE = (
-    "Gets only older leads: 2 leads in a row unanswered (21 s, 18 s); P(responsive) 0.32: "
+    "Gets only probes: 2 leads in a row unanswered (21 s, 18 s); P(responsive) 0.32: "
     "lagging 0.34, absent 0.34."
 )
 RESTORES = "One prompt contact restores full flow; next test lead as soon as one waits."

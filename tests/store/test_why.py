@@ -212,7 +212,7 @@ def test_every_code_of_the_engine_has_a_sentence():
 SLOW = Flow(
     0.35,
     "slow_contact",
-    "Gets only older leads: 2 leads in a row unanswered (21 s, 18 s).",
+    "Gets only probes: 2 leads in a row unanswered (21 s, 18 s).",
     "One prompt contact restores full flow; from 09:04:00Z on a waiting lead comes as a probe.",
     b.T0 - 60 * b.SECOND,
 )
@@ -232,7 +232,7 @@ async def test_a_slowed_rep_who_is_free_is_counted_with_what_restores_it(store, 
     await tell(_cleo_too(PoolPlan("default")), reps=[ana, ben, Rep("cleo", "north")])
     answer = reader.why(b.key(1), now_ns=b.T0)
     assert (
-        "since 09:00:59Z: nobody can take it now (1 held back, gets only older leads; 1 on a call;"
+        "since 09:00:59Z: nobody can take it now (1 held back, gets only probes; 1 on a call;"
         f" 1 offline). ana: {SLOW.restores.rstrip('.')}" in answer["because"]
     )
     assert [(one["rep"], one["verdict"]) for one in answer["candidates"]] == [
@@ -245,7 +245,7 @@ async def test_a_slowed_rep_who_is_free_is_counted_with_what_restores_it(store, 
     assert one == {"rep": "ana", "verdict": "slow_contact", "because": SLOW_TOLD}
     await tell(reps=[msgspec.structs.replace(ben, state="ready", flow=SLOW)])
     because = reader.why(b.key(1), now_ns=b.T0)["because"]
-    assert "(2 held back, gets only older leads; 1 offline)" in because
+    assert "(2 held back, gets only probes; 1 offline)" in because
     assert "restores" not in because, "of two, none stands out"
 
 

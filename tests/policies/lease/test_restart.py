@@ -141,7 +141,7 @@ def test_the_written_out_equations_of_the_hot_path_are_those_of_the_estimator() 
     for i in range(6):
         m = scene.policy._memories[f"r{i}"]
         m.lagging, m.absent = 0.02 + 0.03 * i, 0.012 + 0.02 * i
-        m.side, m.side_ns = 0.05 * i, scene.now_ns
+        m.side, m.side_ns, m.contacts = 0.05 * i, scene.now_ns, 9
         scene.changed(f"r{i}")
     scene.after(40)
     roster: Roster = scene.policy._roster

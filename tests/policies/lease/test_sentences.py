@@ -21,7 +21,8 @@ def slow_down(scene: Floor, *reps: str) -> None:
     """Make the policy believe that these reps are probably lagging or absent."""
     for rep in reps:
         m: RepMemory = scene.policy._memories[rep]
-        m.lagging, m.absent, m.stamp_ns, m.fails, m.losses = 0.5, 0.4, scene.now_ns, 1, [41.0]
+        m.lagging, m.absent, m.stamp_ns, m.contacts = 0.5, 0.4, scene.now_ns, 9
+        m.fails, m.losses = 1, [41.0]
         scene.changed(rep)
 
 
@@ -87,7 +88,7 @@ def test_a_restart_says_nothing_again() -> None:
 def test_in_a_panic_the_slowed_reps_are_told_that_slowing_is_ignored() -> None:
     scene = Floor(Lease(), 3)
     slow_down(scene, "r0")
-    assert shown(scene, "r0").because.startswith("Gets only older leads: 1 lead unanswered (41 s)")
+    assert shown(scene, "r0").because.startswith("Gets only probes: 1 lead unanswered (41 s)")
     assert not shown(scene, "r0").ignored
     slow_down(scene, "r1")
     for rep in ("r0", "r1"):
@@ -114,7 +115,7 @@ def test_when_the_panic_is_over_the_sentences_say_so() -> None:
     scene.policy._memories["r1"].lagging = scene.policy._memories["r1"].absent = 0.01
     scene.changed("r1")
     assert shown(scene, "r1").value == 1.0
-    assert shown(scene, "r0").because.startswith("Gets only older leads")
+    assert shown(scene, "r0").because.startswith("Gets only probes")
     assert not shown(scene, "r0").ignored
 
 
