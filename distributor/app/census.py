@@ -75,7 +75,7 @@ class EngineCensus:
 def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, Any]:
     """A rep as the contract shows it: state, pipeline, flow with its reason and what restores it."""
     flow = rep.flow_in_force(now_ns)
-    state = "paused" if flow.reason == "paused" else rep.state_in_force(now_ns)
+    state = rep.state_in_force(now_ns)
     since_ns = rep.since_ns
     if state != rep.state:
         since_ns = rep.paused_since_ns if state == "paused" else rep.last_freed_ns
@@ -101,7 +101,7 @@ def rep_view(rep: Rep, now_ns: int, rfc3339: Callable[[int], str]) -> dict[str, 
         "contacts": rep.contacts,
         "contacts_on_time": rep.contacts_on_time,
         "free_from": rfc3339(rep.free_from_ns) if rep.free_from_ns > now_ns else None,
-        "paused_until": _until(rep.paused_until_ns, rfc3339) if state == "paused" else None,
+        "paused_until": _until(rep.paused_until_ns, rfc3339) if flow.reason == "paused" else None,
         "override": rep.override,
         "override_until": _until(rep.override_until_ns, rfc3339),
         "override_reason": rep.override_reason,

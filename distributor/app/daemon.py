@@ -139,7 +139,7 @@ class Daemon:
         self.delays = DelayWatch(
             self.outbox,
             self.clock.now_ns,
-            lambda: self.settings.flow.time_scale,
+            lambda: self.settings.flow,
             self._delayed,
         )
         self.metrics.targets(targets)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from distributor.delivery.outbox import Outbox
+from distributor.domain.floor import FlowPlan
 from distributor.domain.messages import Outgoing, Result
 
 WAITS_SECONDS: Final = 6.0
@@ -25,19 +26,19 @@ Tell = Callable[[Sequence[str], bool, str], None]
 
 
 class DelayWatch:
-    """Looks after the assignments in the ``outbox``. ``floor_seconds``: how many seconds of the floor pass in
-    a real one. ``tell`` is called on the loop."""
+    """Looks after the assignments in the ``outbox``. ``flow``: the settings in force. ``tell`` is called on
+    the loop."""
 
     def __init__(
         self,
         outbox: Outbox,
         now_ns: Callable[[], int],
-        floor_seconds: Callable[[], float],
+        flow: Callable[[], FlowPlan],
         tell: Tell,
     ) -> None:
         self._outbox = outbox
         self._now_ns = now_ns
-        self._floor_seconds = floor_seconds
+        self._flow = flow
         self._tell = tell
         self._late: list[str] = []
         self._unheard: list[str] = []
@@ -50,10 +51,14 @@ class DelayWatch:
             self.look(seconds)
 
     def look(self, seconds: float) -> None:
-        """Tell of the assignments that are not delivered ``seconds`` after they were decided."""
-        decided_by_ns = self._now_ns() - round(seconds * 1e9)
+        """Tell of the assignments that are not delivered ``seconds`` after they were decided. Not of those
+        that are older than a whole lease: then the lead goes on without blame, whatever holds it up."""
+        flow, now_ns = self._flow(), self._now_ns()
+        decided_by_ns = now_ns - round(seconds * 1e9)
+        not_before_ns = now_ns - flow.span_ns(flow.lease_seconds)
         for target in self._outbox.targets:
-            waiting = self._outbox.lanes(target).unsettled("assign", decided_by_ns)
+            lanes = self._outbox.lanes(target)
+            waiting = lanes.unsettled("assign", not_before_ns, decided_by_ns)
             self._tell_all(waiting, False, "")
 
     def settled(self, message: Outgoing, result: Result, seconds: float) -> None:
@@ -83,4 +88,4 @@ class DelayWatch:
             self._tell(ids[at : at + MOST_AT_ONCE], delivered, reason)
 
     def _real(self, seconds: float) -> float:
-        return max(LEAST_SECONDS, seconds / self._floor_seconds())
+        return max(LEAST_SECONDS, seconds / self._flow().time_scale)

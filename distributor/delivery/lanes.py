@@ -95,13 +95,13 @@ class Lanes:
             return item.message.at_ns
         return None
 
-    def unsettled(self, kind: OutgoingKind, decided_by_ns: int) -> list[str]:
-        """The ``message_id`` of messages of a kind that were decided by then, oldest first."""
+    def unsettled(self, kind: OutgoingKind, from_ns: int, to_ns: int) -> list[str]:
+        """The ``message_id`` of messages of a kind that were decided in that time, oldest first."""
         found = []
         for item in self._items.values():
-            if item.message.at_ns > decided_by_ns:
+            if item.message.at_ns > to_ns:
                 break  # they stand in the order of their numbers, and so of their times
-            if item.message.kind == kind:
+            if item.message.kind == kind and item.message.at_ns >= from_ns:
                 found.append(item.message.message_id)
         return found
 

@@ -12,7 +12,6 @@ import structlog
 from distributor.delivery.lanes import Item, Lanes
 from distributor.delivery.timer import Timer
 from distributor.domain.ids import to_ns, to_seconds
-from distributor.domain.messages import OutgoingKind
 from distributor.mqtt.values import (
     PACKET_TOO_LARGE,
     ConnectionLost,
@@ -26,7 +25,6 @@ REPORT_SECONDS: Final = 60.0
 MAX_ARRAY_BYTES: Final = 256 * 1024
 """An array ends here although it could hold more: brokers limit the size of a message."""
 
-MOST_HALF_HEARD: Final = 10_000
 _DIALER_KINDS: Final = ("assign", "revoke")
 
 
@@ -80,7 +78,7 @@ class MqttSender:
         self._refused_max = refused_max_seconds
         self._desktops = desktops
         self._on_unheard = on_unheard
-        self._half_heard: dict[str, OutgoingKind] = {}
+        self._unheard: set[str] = set()
         self._wake = asyncio.Event()
         self._answer = asyncio.Event()
         self._stopping = False
@@ -173,20 +171,19 @@ class MqttSender:
                 for item in items:
                     self._was_unheard(item)
                 self._report("nobody_subscribed", topic, items[0].message.kind, len(items))
+            elif self._unheard:
+                self._unheard.difference_update([item.message.message_id for item in items])
         self._wake.set()
 
     def _was_unheard(self, item: Item) -> None:
         """An assignment is unheard when neither the dialer's topic nor the rep's has a listener."""
         kind, assignment_id = item.message.kind, item.message.message_id
         self.no_subscriber[kind] = self.no_subscriber.get(kind, 0) + 1
-        if kind not in ("assign", "lead"):
-            return
-        if not self._desktops or self._half_heard.pop(assignment_id, kind) != kind:
+        if kind == "assign" and self._desktops:
+            self._unheard.add(assignment_id)  # the desktop's copy left after it
+        elif kind == "assign" or (kind == "lead" and assignment_id in self._unheard):
+            self._unheard.discard(assignment_id)
             self._on_unheard(assignment_id)
-            return
-        if len(self._half_heard) >= MOST_HALF_HEARD:
-            self._half_heard.clear()  # somebody hears the other half: nobody waits for these
-        self._half_heard[assignment_id] = kind
 
     def _was_refused(self, topic: str, items: list[Item], code: int) -> None:
         """Slowly: a broker may end the connection at each refusal."""

@@ -196,7 +196,11 @@ class Dispatcher:
         due_ns = max(due_ns, self._no_tick_before_ns)
         delay = max(SHORTEST_SLEEP_SECONDS, (due_ns - self.hooks.now_ns()) / 1e9)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(delay, 3600.0), self.inbox.wake)
+        self._timer = loop.call_later(min(delay, 3600.0), self._deadline)
+
+    def _deadline(self) -> None:
+        self._timer = None
+        self.inbox.wake()
 
     # -- one batch -----------------------------------------------------------------------------
 
@@ -206,6 +210,8 @@ class Dispatcher:
         self._recent_ids.append(decided.event_ids)
         await self._decide_arrived(decided)
         while self._is_writing() and len(decided.entries) < BATCH_EVENTS:
+            if self._timer is None:
+                self._arm()  # a disk that takes its time is no stand-still
             await self.inbox.wait()  # for an arrival, or for the end of the commit
             await self._decide_arrived(decided)
         return decided

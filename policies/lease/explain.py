@@ -164,7 +164,6 @@ def _ignored_at(roster: Roster, now_ns: int) -> str:
     return f"Slowing ignored, {reps}"
 
 
-NO_TEST_SET: Final = 0
 IGNORED: Final = 1
 UNDER_WAY: Final = 2
 """A probe that stays until it is decided: the rep says that it is being called, or the pipeline is deep."""
@@ -186,7 +185,7 @@ def test_told(roster: Roster, seat: Seat, *, panic: bool) -> int:
 
 def _next_test(test_ns: int, now_ns: int) -> str:
     """What ``test_told`` says, true whenever it is read."""
-    old = f"lead over {span(STALE_AGE)} old, or after a long silence a new one,"
+    lead = f"a waiting lead over {span(STALE_AGE)} old, or a new one if nothing was heard for long"
     if test_ns == IGNORED:
         return "slowing counts again once half of those at work are not slow"
     if test_ns == UNDER_WAY:
@@ -194,8 +193,8 @@ def _next_test(test_ns: int, now_ns: int) -> str:
     if test_ns < 0:
         return f"a probe is with the rep until {moment(-test_ns, now_ns)}"
     if test_ns <= now_ns:
-        return f"the next waiting {old} comes as a probe"
-    return f"from {moment(test_ns, now_ns)} on a waiting {old} comes as a probe"
+        return f"the next probe can come at any time: {lead}"
+    return f"the next probe can come from {moment(test_ns, now_ns)}: {lead}"
 
 
 def slot_numbers(roster: Roster, m: RepMemory, slot: Slot, now_ns: int) -> dict[str, float]:

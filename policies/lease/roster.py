@@ -21,6 +21,7 @@ from policies.lease.settings import (
     CALM_BACKLOG,
     CALM_BACKLOG_QUICK,
     LONG_SILENT_CALLS,
+    LONG_SILENT_CALLS_QUICK,
     NEWCOMER,
     OLD_AGE,
     PLENTY,
@@ -498,7 +499,9 @@ class Roster:
 
     @property
     def _long(self) -> float:
-        return LONG_SILENT_CALLS * self.usual_handling
+        calls = LONG_SILENT_CALLS_QUICK
+        calls += (LONG_SILENT_CALLS - LONG_SILENT_CALLS_QUICK) * self.pace
+        return calls * self.usual_handling
 
     def probe_limit(self, lead: Lead, given_ns: int) -> float:
         """Seconds after which a probe given then is taken back."""
@@ -513,8 +516,11 @@ class Roster:
 
     def long_silent(self, seat: Seat, now_ns: int) -> bool:
         """Whether so long nothing was heard of the rep, nor tried, that a lead that has just come may be
-        spent on finding out. (Where leads queue, nothing would take it back in time.)"""
-        return not seat.deep and (now_ns - seat.memory.stamp_ns) * self.estimator.rate >= self._long
+        spent on finding out. (Where leads queue, nothing would take it back in time. Where the dialer
+        reports states, ``ready`` will tell.)"""
+        if seat.deep or seat.rep.sends_states:
+            return False
+        return (now_ns - seat.memory.stamp_ns) * self.estimator.rate >= self._long
 
     def probe_candidates(self, now_ns: int) -> list[Seat]:
         """Slowed reps who can be given a probe now, the likeliest free first."""

@@ -55,9 +55,9 @@ seconds; towards the second figure where calls are short, for there a queue pass
 of them goes first: none needs to be given up for another."""
 RESERVE: Final = 0.12
 RESERVE_REPS: Final = 3.0
-RESERVE_MOST: Final = 0.25
+RESERVE_MOST: Final = 0.19
 """A stale lead waits unless this share of those at work, and so many more, are likely free for fresh ones;
-or RESERVE_MOST of them, where that is less: on the smallest floors no lead waits beside a free rep."""
+or RESERVE_MOST of them, where that is less: with up to five at work no lead waits beside a free rep."""
 OLD_AGE: Final = 1800.0
 """From this age on a lead waits for the share alone."""
 FAIRNESS: Final = 2.0
@@ -77,8 +77,9 @@ PANIC_SHOWN: Final = 30.0
 comes and goes with every event, not every event may cost a sentence for each of them."""
 YOUNG_AGE: Final = 5.0
 YOUNG_PROBE_LIMIT: Final = 30.0
-LONG_SILENT_CALLS: Final = 5.0
-"""A slowed rep of whom nothing was heard for so many usual calls gets a lead that has just come, for
+LONG_SILENT_CALLS: Final = 7.0
+LONG_SILENT_CALLS_QUICK: Final = 5.0
+"""A slowed rep of whom nothing was heard for so many usual calls (the second figure where calls are short) gets a lead that has just come, for
 ``YOUNG_PROBE_LIMIT`` seconds: a lead up to ``YOUNG_AGE`` is still reached in its first minute if it comes
 back."""
 RECHECK_AGES: Final = (

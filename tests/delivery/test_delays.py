@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from distributor.delivery import delays
 from distributor.delivery.delays import DelayWatch
 from distributor.delivery.outbox import Outbox
+from distributor.domain.floor import FlowPlan
 from distributor.domain.messages import Outgoing
 
 
@@ -22,7 +23,7 @@ class Watched:
         self.watch = DelayWatch(
             self.outbox,
             clock,
-            lambda: time_scale,
+            lambda: FlowPlan(time_scale=time_scale, lease_seconds=600.0),
             lambda ids, *more: self.told.append((list(ids), *more)),
         )
 
@@ -55,13 +56,27 @@ def test_assignments_that_wait_are_told_again_and_again(
     assert len(watched.told) == 2
 
 
+def test_what_is_undelivered_for_a_whole_lease_is_told_no_more(
+    journal: Any, clock: Any, message: Any
+) -> None:
+    """Else the lead would lie with its rep for as long as its dialer refuses it."""
+    watched = Watched(journal, clock)
+    watched.outbox.add([message(1, "L1")])
+    clock.forward(599)
+    watched.watch.look(6.0)
+    assert len(watched.told) == 1
+    clock.forward(2)
+    watched.watch.look(6.0)
+    assert len(watched.told) == 1
+
+
 async def test_only_what_is_delivered_late_is_told_and_together(message: Any) -> None:
     watched = Watched.__new__(Watched)
     watched.told = []
     watched.watch = DelayWatch(
         None,  # type: ignore[arg-type]
         lambda: 0,
-        lambda: 1.0,
+        FlowPlan,
         lambda ids, *more: watched.told.append((list(ids), *more)),
     )
     a, b = message(1, "L1"), message(2, "L2")
@@ -80,7 +95,7 @@ async def test_however_fast_the_floor_goes_a_delivery_has_its_time(message: Any)
     watch = DelayWatch(
         None,  # type: ignore[arg-type]
         lambda: 0,
-        lambda: 6_000.0,
+        lambda: FlowPlan(time_scale=6_000.0),
         lambda *more: told.append(more),
     )
     watch.settled(message(1, "L1"), "done", 0.9 * delays.LEAST_SECONDS)

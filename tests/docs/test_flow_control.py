@@ -50,8 +50,7 @@ def test_the_numbers_of_the_flow_control_are_those_of_the_policy() -> None:
     assert (SOFT.probe_limit, SOFT.probe_gap) == (900.0, 0.0)
     for row in rows:
         assert f"| {' | '.join(row)} |" in EQUATIONS, row
-    assert f"min({RESERVE_REPS:g} + {RESERVE:g} n, n / 4)" in EQUATIONS
-    assert RESERVE_MOST == 0.25
+    assert f"min({RESERVE_REPS:g} + {RESERVE:g} n, {RESERVE_MOST:g} n)" in EQUATIONS
 
 
 def test_every_constant_on_the_page_has_the_value_of_the_code() -> None:

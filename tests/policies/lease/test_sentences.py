@@ -39,8 +39,8 @@ def test_a_slowed_rep_is_told_from_which_instant_a_probe_can_come() -> None:
     scene = Floor(Lease(), 3)
     slow_down(scene, "r0")
     assert (
-        "the next waiting lead over 3 min old, or after a long silence a new one, comes as a probe"
-        in shown(scene, "r0").restores
+        "the next probe can come at any time: a waiting lead over 3 min old, or a new one if nothing "
+        "was heard for long" in shown(scene, "r0").restores
     )
     for key in (scene.lead(), scene.lead()):
         scene.contact(key)
@@ -48,7 +48,7 @@ def test_a_slowed_rep_is_told_from_which_instant_a_probe_can_come() -> None:
     scene.lead(age=300)
     assert f"a probe is with the rep until {at(scene, 70)}" in shown(scene, "r0").restores
     scene.to(75)
-    assert f"from {at(scene, 270)} on a waiting lead" in shown(scene, "r0").restores
+    assert f"can come from {at(scene, 270)}: a waiting lead" in shown(scene, "r0").restores
     assert not re.search(r"\bin \d+ s\b", shown(scene, "r0").restores)
 
 
