@@ -57,7 +57,7 @@ RESERVE: Final = 0.12
 RESERVE_REPS: Final = 3.0
 RESERVE_MOST: Final = 0.19
 """A stale lead waits unless this share of those at work, and so many more, are likely free for fresh ones;
-or RESERVE_MOST of them, where that is less: with up to five at work no lead waits beside a free rep."""
+or RESERVE_MOST of them, where that is less: with up to four at work no lead waits beside a free rep."""
 OLD_AGE: Final = 1800.0
 """From this age on a lead waits for the share alone."""
 FAIRNESS: Final = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -475,6 +476,30 @@ async def test_after_a_stand_still_what_was_said_meanwhile_is_read_before_any_de
     await short.give(lead("3"))
     assert short.engine.state.leads[key].state == "working"
     await short.end()
+
+
+async def test_a_disk_that_takes_its_time_is_no_stand_still():
+    """Deadlines act while a commit is being written."""
+
+    class Living(Loop):
+        begun = time.monotonic()
+        now_ns = property(  # type: ignore[assignment]
+            lambda self: BEGIN + int((time.monotonic() - self.begun) * 1e9), lambda self, _: None
+        )
+
+    living = Living(lease_seconds=0.1)
+    await living.begin()
+    await living.give(ready("ana"), lead("1"))
+    key = next(iter(living.engine.state.leads))
+    living.journal.gate.clear()
+    answered = living.submit(lead("2"))
+    async with asyncio.timeout(60):
+        while living.engine.state.leads[key].state == "assigned":
+            await asyncio.sleep(0.01)
+    living.journal.gate.set()
+    await answered
+    assert not [entry for entry in living.journal.entries if isinstance(entry.event, StoodStill)]
+    await living.end()
 
 
 async def test_an_event_of_our_own_may_change_nothing(loop):
