@@ -8,7 +8,8 @@ from typing import Final
 from distributor.domain.curve import worth
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
-from policies.lease.roster import SHARE_UNIT, Offer, Roster, Seat
+from policies.lease.roster import SHARE_UNIT, Offer, Roster
+from policies.lease.seat import Seat
 from policies.lease.settings import FAIRNESS, PEAK, PLENTY_FAIRNESS, SLOW_OUTCOME
 
 Ranked = tuple[float, Offer]

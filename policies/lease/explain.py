@@ -12,8 +12,10 @@ from distributor.domain.rep import Flow, Rep
 from policies.lease.choice import Ranked
 from policies.lease.memory import RepMemory, Slot
 from policies.lease.revocation import Steal
-from policies.lease.roster import Offer, Roster, Seat, flow_step
+from policies.lease.roster import Offer, Roster
+from policies.lease.seat import Seat
 from policies.lease.settings import STALE_AGE
+from policies.lease.timing import flow_step
 
 
 def name(rep: Rep) -> str:

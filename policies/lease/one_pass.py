@@ -13,7 +13,8 @@ from policies.lease import explain
 from policies.lease.choice import may_have, permitted, rank
 from policies.lease.memory import Slot
 from policies.lease.revocation import Steal, Watch, kindest_terms, terms_of
-from policies.lease.roster import Offer, Roster, Seat
+from policies.lease.roster import Offer, Roster
+from policies.lease.seat import Seat
 from policies.lease.settings import FIRST_MINUTE, PROBE_RECALLS, STALE_AGE, YOUNG_AGE
 
 LOOK_AHEAD: Final = 16

@@ -23,7 +23,8 @@ from policies.lease.memory import (
 )
 from policies.lease.one_pass import LOOK_AHEAD, Pass
 from policies.lease.revocation import Watch, in_progress
-from policies.lease.roster import Roster, Seat, at_work
+from policies.lease.roster import Roster, at_work
+from policies.lease.seat import Seat
 from policies.lease.settings import (
     FIRM,
     LOOK_AGAIN,

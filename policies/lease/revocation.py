@@ -12,7 +12,8 @@ from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from policies.lease.choice import expected_worth, may_have
 from policies.lease.memory import Slot
-from policies.lease.roster import Offer, Roster, Seat
+from policies.lease.roster import Offer, Roster
+from policies.lease.seat import Seat
 from policies.lease.settings import (
     PANIC_STEAL_AGE,
     PEAK,

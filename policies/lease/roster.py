@@ -10,13 +10,14 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_left, insort
-from typing import Final, Literal
+from typing import Final
 
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.lease.estimator import Estimator
 from policies.lease.memory import REST_ABSENT, REST_LAGGING, RepMemory, Slot
+from policies.lease.seat import Seat
 from policies.lease.settings import (
     CALM_BACKLOG,
     CALM_BACKLOG_QUICK,
@@ -35,75 +36,16 @@ from policies.lease.settings import (
     STALE_AGE,
     STEAL_AGE,
     STEAL_AGE_QUICK,
-    UNCONFIRMED_BUSY,
     USUAL_CALL,
     YOUNG_PROBE_LIMIT,
 )
+from policies.lease.timing import enters_ns, turns_ns
 
-Place = Literal["", "eligible", "low"]
 Offer = tuple[float, float, float, int]
 """A candidate: chance of a prompt pick-up p, P(responsive), usual lag in seconds, rep's index."""
 
 SHARE_UNIT: Final = 1 << 20
 """Shares are summed as integers, so that the sum does not depend on the order of the facts."""
-_FARTHEST: Final = 86400.0
-_STEP: Final = 0.05
-
-
-class Seat:
-    """One member: its record in the core, its memory, and where it stands."""
-
-    __slots__ = (
-        "at_work",
-        "conversions",
-        "enters_ns",
-        "expected",
-        "free_asked",
-        "free_span",
-        "handled",
-        "handling",
-        "index",
-        "judged",
-        "longer",
-        "memory",
-        "place",
-        "record",
-        "rep",
-        "share",
-        "slowed",
-        "turns_ns",
-        "usual_lag",
-    )  # fmt: skip
-
-    def __init__(self, index: int, rep: Rep, memory: RepMemory) -> None:
-        self.index = index
-        self.rep = rep
-        self.memory = memory
-        self.place: Place = ""
-        self.at_work = False
-        self.record: tuple[float, ...] = ()
-        self.slowed = False
-        self.share = 0
-        self.conversions = 0
-        self.expected = 0
-        self.handled = 0
-        self.longer = 0
-        self.judged: tuple[float, float, float] = (-1.0, 1.0, 1.0)
-        self.usual_lag = 9.0
-        self.handling = 240.0
-        self.enters_ns = 0
-        self.turns_ns = 0
-        self.free_asked: tuple[float, ...] = ()
-        self.free_span = 0.0
-
-    @property
-    def deep(self) -> bool:
-        """Whether leads may queue at this rep: then a waiting lead says little about the rep."""
-        return self.rep.window > 1
-
-    def queue_open(self) -> bool:
-        """Whether a deep pipeline has a free slot."""
-        return self.rep.window > 1 and len(self.rep.open) < self.rep.window
 
 
 class Roster:
@@ -199,11 +141,11 @@ class Roster:
         self._count(seat, now_ns)
         if not self._can_receive(seat):
             return False
-        enters_ns = self._enters(seat)
-        if enters_ns > now_ns:
-            seat.enters_ns = enters_ns
-            if enters_ns != armed_ns:
-                heapq.heappush(self._entering, (enters_ns, seat.index))
+        due_ns = enters_ns(self.estimator, seat)
+        if due_ns > now_ns:
+            seat.enters_ns = due_ns
+            if due_ns != armed_ns:
+                heapq.heappush(self._entering, (due_ns, seat.index))
             return False
         seat.place = "low" if seat.slowed else "eligible"
         insort(self.low if seat.slowed else self.eligible, seat.index)
@@ -231,7 +173,7 @@ class Roster:
         if record != seat.record:
             seat.record = record
             self._count_record(seat)
-        seat.turns_ns = self._turns(m, pi, now_ns) if seat.slowed else 0
+        seat.turns_ns = turns_ns(self.estimator, m, pi, now_ns) if seat.slowed else 0
         if seat.turns_ns and seat.turns_ns != turned_ns:
             heapq.heappush(self._turning, (seat.turns_ns, seat.index))
 
@@ -293,84 +235,6 @@ class Roster:
         if lead is None or lead.pool != self._pool.plan.id:
             return False
         return not waits or bool(lead.attempted_ns)
-
-    def _enters(self, seat: Seat) -> int:
-        """When a rep without a lead in front can be offered one (E4), from memory alone."""
-        estimator, m = self.estimator, seat.memory
-        rate, settings = estimator.rate, estimator.settings
-        due = m.next_probe_ns if seat.slowed else 0
-        if m.own_contact_ns and seat.rep.sends_states and not seat.queue_open():
-            due = max(due, m.own_contact_ns + math.ceil(UNCONFIRMED_BUSY / rate))
-        pi = max(1.0 - m.lagging - m.absent, settings.fresh_from)
-        if m.busy_ns and not seat.queue_open():
-            side = 0.06 if m.side > 0.0 else 0.0
-            least = 0.5 if seat.slowed else PROMPT_FROM / (pi * (1.0 - side))
-            span = self._free_from(seat, max(settings.free_from, least))
-            return max(due, m.busy_ns + math.ceil(span / rate))
-        if m.side > 0.0 and not m.busy_ns and not seat.slowed:
-            most = 1.0 - PROMPT_FROM / pi
-            if m.side > most:
-                due = max(due, m.side_ns + math.ceil(60.0 * math.log(m.side / most) / rate))
-        return due
-
-    def _free_from(self, seat: Seat, least: float) -> float:
-        """The seconds after the contact from which P(free) is ``least`` or more."""
-        m = seat.memory
-        asked = (m.busy_ns, m.failed_ns, m.handling, m.missed, m.total, m.not_busy, least)
-        if seat.free_asked != asked:
-            seat.free_asked, seat.free_span = asked, self._search_free(m, least)
-        return seat.free_span
-
-    def _search_free(self, m: RepMemory, least: float) -> float:
-        free_after = self.estimator.free_after
-        low = 5.0
-        if m.failed_ns:
-            low = max(low, (m.failed_ns - m.busy_ns) * self.estimator.rate)
-        if free_after(m, low) >= least:
-            return low
-        high = low + 60.0
-        while free_after(m, high) < least:
-            low, high = high, 2.0 * high
-            if low > _FARTHEST:
-                return low
-        while high - low > 0.25:
-            middle = 0.5 * (low + high)
-            if free_after(m, middle) < least:
-                low = middle
-            else:
-                high = middle
-        return high
-
-    def _turns(self, m: RepMemory, pi: float, now_ns: int) -> int:
-        """When drift alone lifts P(responsive) to the next visible step, or back to full flow; 0: never.
-
-        The time of a step follows from the memory alone. It is found to a hundredth of a second, so just
-        before a step ``pi`` may stand beyond it already: then that step is still to come.
-        """
-        limit = self.estimator.settings.fresh_from
-        step = flow_step(pi, limit)
-        for shown in (step - _STEP, step):
-            target = (shown + 0.5 * _STEP + 1e-6) * limit
-            at_ns = self._crossing(m, min(limit, target))
-            if not at_ns or at_ns > now_ns:
-                return at_ns
-        return max(now_ns + 1, self._crossing(m, limit))
-
-    def _crossing(self, m: RepMemory, target: float) -> int:
-        """When P(responsive) has drifted up to ``target``; 0: not within a month."""
-        rate, responsive = self.estimator.rate, self.estimator.responsive
-        low, high = 0.0, 60.0
-        while responsive(m, m.stamp_ns + math.ceil(high / rate)) < target:
-            low, high = high, 2.0 * high
-            if low > 30 * _FARTHEST:
-                return 0
-        while high - low > 0.01:
-            middle = 0.5 * (low + high)
-            if responsive(m, m.stamp_ns + math.ceil(middle / rate)) < target:
-                low = middle
-            else:
-                high = middle
-        return m.stamp_ns + math.ceil(high / rate)
 
     # Time.
 
@@ -539,8 +403,3 @@ class Roster:
 def at_work(rep: Rep, now_ns: int) -> bool:
     """Whether the rep is logged in and in no logged pause."""
     return rep.state not in ("offline", "away") and rep.paused_until_ns <= now_ns
-
-
-def flow_step(pi: float, limit: float) -> float:
-    """The visible flow of a slowed rep: steps of .05, never full."""
-    return min(0.95, round(round(pi / limit / _STEP) * _STEP, 2))
