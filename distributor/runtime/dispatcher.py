@@ -47,6 +47,9 @@ SHORTEST_SLEEP_SECONDS = 0.001
 STILL_SECONDS = 2.0
 """Work does not make a deadline so late: the process did not run, or its clock was put forward."""
 CATCH_UP_SECONDS = 1.0
+_STILL_REMEDY = (
+    "nobody is blamed: leases begin anew; look at what took the machine (swap, a paused VM, disk)"
+)
 """Then deadlines wait so long, for what was said meanwhile to be read."""
 IDS_KEPT = 3
 """Batches whose event ids may not be found on disk yet: decided, being written, just written."""
@@ -260,7 +263,8 @@ class Dispatcher:
             return
         late_seconds = (now_ns - max(due_ns, self._looked_ns)) / 1e9
         if late_seconds >= STILL_SECONDS:
-            log.warning("stood_still", seconds=round(late_seconds, 1))
+            log.warning("stood_still", seconds=round(late_seconds, 1), remedy=_STILL_REMEDY)
+            self.hooks.late(late_seconds)  # of the leases that begin anew nothing is late any more
             self._no_tick_before_ns = now_ns + round(CATCH_UP_SECONDS * 1e9)
             self._handle(StoodStill(late_seconds), now_ns, decided)
         if now_ns < self._no_tick_before_ns:

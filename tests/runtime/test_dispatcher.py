@@ -463,6 +463,7 @@ async def test_after_a_stand_still_what_was_said_meanwhile_is_read_before_any_de
     await short.give(lead("2"))  # the first that was read
     still = short.journal.entries[-2]
     assert still.event == StoodStill(50.0)
+    assert ("late", pytest.approx(50.0)) in short.told
     assert [type(decision) for decision in still.decisions] == [LeaseRestarted]
     short.now_ns += round(0.9 * CATCH_UP_SECONDS * SECOND)
 
