@@ -47,10 +47,10 @@ SHORTEST_SLEEP_SECONDS = 0.001
 STILL_SECONDS = 2.0
 """Work does not make a deadline so late: the process did not run, or its clock was put forward."""
 CATCH_UP_SECONDS = 1.0
+"""Then deadlines wait so long, for what was said meanwhile to be read."""
 _STILL_REMEDY = (
     "nobody is blamed: leases begin anew; look at what took the machine (swap, a paused VM, disk)"
 )
-"""Then deadlines wait so long, for what was said meanwhile to be read."""
 IDS_KEPT = 3
 """Batches whose event ids may not be found on disk yet: decided, being written, just written."""
 
