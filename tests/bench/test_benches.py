@@ -21,6 +21,9 @@ from prometheus_client import generate_latest
 from bench import disk, faults
 from bench.__main__ import main
 from bench.actors import Dialer
+from bench.fsync import Disk
+from bench.load_report import Report, Round
+from bench.load_run import Plan, Run
 from bench.scrape_library import LibraryScrape
 from bench.scrape_site import Site
 from bench.trial import Judgement, Trial
@@ -250,6 +253,38 @@ def test_the_trace_bench_notices_what_is_missing(
     monkeypatch.setattr("bench.trace._replay", lambda *_: summary)
     assert main(["trace", "--trace", str(SMALL_TRACE)]) == 1
     assert "MISSED" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_the_daemon_runs_beside_each_of_its_yardsticks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_mosquitto()
+    monkeypatch.setattr("bench.load.REPS", 20)
+    small = ["--leads", "40", "--rate", "200", "--pairs", "1", "--folder", str(tmp_path)]
+    assert main(["load", *small, "--json"]) == 0
+    found = last_json(capsys.readouterr().out)
+    assert set(found["yardsticks"]) == {"bridge", "library", "committing"}
+    runs = [found["daemon"], *found["yardsticks"].values()]
+    assert [(run[0]["missing"], run[0]["repeats"]) for run in runs] == [(0, 0)] * 4
+
+
+@pytest.mark.parametrize(("theirs", "word"), [(6_000.0, "met"), (7_000.0, "MISSED")])
+def test_the_share_of_the_bare_library_is_judged(
+    theirs: float, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, bridge, library = (load_run_at(rate) for rate in (4_000.0, 9_000.0, theirs))
+    plan = Plan(40, 1, 0.0, http=False, results=True, rep_topics=True, assign_batch=1)
+    report = Report(plan, "lease", [Round(ours, {"bridge": bridge, "library": library})])
+    assert report.tell((Disk(0.2, 0.4, 1), Disk(0.2, 0.4, 1)), SimpleNamespace(json=False)) == 0
+    judged = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "goal" in line]
+    assert judged == [word, "met"]
+
+
+def load_run_at(leads_per_second: float) -> Run:
+    figures: dict[str, Any] = dict.fromkeys(Run.__struct_fields__, 0.0)
+    return Run(**figures | {"leads_per_second": leads_per_second, "octets": {}, "messages": {}})
 
 
 @pytest.mark.long
