@@ -15,14 +15,17 @@ from distributor.errors import Unavailable
 
 _START_SECONDS = 10.0
 
-RECOMMENDED = """\
+MAX_INFLIGHT = 1_000
+"""Unanswered QoS 1 messages that the broker takes from a client, and sends one ahead."""
+
+RECOMMENDED = f"""\
 persistence true
-persistence_location {folder}/
+persistence_location {{folder}}/
 autosave_on_changes true
 autosave_interval 1
 max_queued_messages 0
 max_queued_bytes 0
-max_inflight_messages 1000
+max_inflight_messages {MAX_INFLIGHT}
 set_tcp_nodelay true
 """
 """The configuration for production, with ``{folder}`` for the data."""

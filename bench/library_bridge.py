@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from typing import Any
 
 import aiomqtt
 
+from bench.broker import MAX_INFLIGHT
 from distributor.mqtt import MqttSettings
 from distributor.mqtt.options import make_client
 
 
 class LibraryBridge:
-    """Messages by callback, publishes by their packet id."""
+    """Messages by callback, publishes by their packet id; no more in flight than the broker takes."""
 
     def __init__(self, client: aiomqtt.Client, topics: list[str], sizes: list[int]) -> None:
         self.bridged = 0
         self._out = [(name, b"x" * size) for name, size in zip(topics, sizes, strict=True)]
         self._paho: Any = client._client
+        self._waiting: deque[int] = deque()
         self._cause: dict[int, int] = {}
         """The inbound packet id that each outbound one answers."""
         self._left: dict[int, int] = {}
@@ -30,9 +33,18 @@ class LibraryBridge:
         self._paho.on_publish = self._settle
 
     def _take(self, _client: Any, _userdata: Any, message: Any) -> None:
-        self._left[message.mid] = len(self._out)
+        if self._waiting or not self._has_room():
+            self._waiting.append(message.mid)
+        else:
+            self._answer(message.mid)
+
+    def _has_room(self) -> bool:
+        return len(self._cause) + len(self._out) <= MAX_INFLIGHT
+
+    def _answer(self, cause: int) -> None:
+        self._left[cause] = len(self._out)
         for topic, payload in self._out:
-            self._cause[self._paho.publish(topic, payload, 1).mid] = message.mid
+            self._cause[self._paho.publish(topic, payload, 1).mid] = cause
 
     def _settle(self, _client: Any, _userdata: Any, mid: int, _code: Any, _props: Any) -> None:
         cause = self._cause.pop(mid)
@@ -41,6 +53,8 @@ class LibraryBridge:
             del self._left[cause]
             self.bridged += 1
             self._paho.ack(cause, 1)
+        while self._waiting and self._has_room():
+            self._answer(self._waiting.popleft())
 
 
 async def bridge_until(
