@@ -8,6 +8,7 @@ import pytest
 
 from distributor.errors import BadConfig
 from distributor.settings import load
+from tests.certificates import self_signed
 from tests.real import need_program
 
 REST = """
@@ -24,13 +25,7 @@ def pems(tmp_path_factory):
     openssl = need_program("openssl")
     folder = tmp_path_factory.mktemp("pems")
     for name in ("one", "two"):
-        subprocess.run(
-            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-            + ["-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"],
-            cwd=folder,
-            capture_output=True,
-            check=True,
-        )
+        self_signed(folder, name)
     subprocess.run(
         [openssl, "rsa", "-aes128", "-passout", "pass:secret", "-in", "one.key", "-out", "locked"],
         cwd=folder,
