@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from distributor.app.daemon import Daemon
+from distributor.app.loop_troubles import LoopTroubles
 from distributor.observe import logs
 from distributor.runtime.clock import Clock
 from distributor.settings.reload import Watch
@@ -26,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 SWITCH_SECONDS = 0.0001
 GARBAGE_THRESHOLDS = (1_000, 20, 100)
+MOST_FILES = 65_536
 
 
 def run(settings: Settings, config_path: Path) -> int:
@@ -36,6 +39,7 @@ def run(settings: Settings, config_path: Path) -> int:
     # Nearly all we make ends by reference count. On a large floor a pass costs a microsecond and more for
     # each young object, so passes are many and short: none holds the loop for long.
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    _raise_file_limit()
     clock = Clock()
     writer = logs.setup(clock.now_ns, level=settings.log.level, style=settings.log.format)
     try:
@@ -45,7 +49,16 @@ def run(settings: Settings, config_path: Path) -> int:
     return 0
 
 
+def _raise_file_limit() -> None:
+    """As many files as we may have: shells give a thousand, and connections need one each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 async def _serve(settings: Settings, config_path: Path, clock: Clock) -> None:
+    asyncio.get_running_loop().set_exception_handler(LoopTroubles())
     daemon = Daemon(settings, clock=clock)
     watch = Watch(
         config_path, lambda: daemon.settings, daemon.take_settings, daemon.refuse_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -21,6 +21,8 @@ from distributor.runtime.inbox import Answers, Inbox, Submission
 View = Mapping[str, Any]
 """A value as the contract shows it: JSON names to JSON values."""
 
+BODY_SECONDS: Final = 30.0
+"""The longest from a request's head to the end of its body."""
 _FULL_SECONDS = 1
 _CLOSED_SECONDS = 5
 _STATUS_OF = {"items": 413}
@@ -111,9 +113,16 @@ async def commit(inbox: Inbox, events: Sequence[Event]) -> Answers:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body, unpacked. Raises ``Problem`` 413, or 415 and 400 for its ``Content-Encoding``."""
+    """The body, unpacked. Raises ``Problem`` 413, 408 for one that does not come, or 415 and 400 for
+    its ``Content-Encoding``."""
     coding = ", ".join(request.headers.getall("Content-Encoding", ()))
-    return decoded(await request.read(), coding, request.client_max_size)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        detail = f"the body did not come within {BODY_SECONDS:.0f} s; send less at a time"
+        raise Problem(408, detail, headers={"Connection": "close"}) from None
+    return decoded(body, coding, request.client_max_size)
 
 
 async def read_json(request: web.Request) -> bytes:
