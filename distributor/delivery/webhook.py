@@ -272,7 +272,8 @@ class WebhookSender:
             return Answer("refused", f"not a request: {error}")
         except aiohttp.ClientConnectorCertificateError as error:
             # It is a ValueError as well, though the message has done nothing wrong.
-            return Answer("failed", f"{_CERTIFICATE_REMEDY}: {error}")
+            cause = getattr(error.certificate_error, "verify_message", error.certificate_error)
+            return Answer("failed", f"{_CERTIFICATE_REMEDY}: {error.host}:{error.port}: {cause}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = f"{type(error).__name__} {error}".strip()
             if sent:

@@ -77,7 +77,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "TeamPlan": {
         "id": "The team's name.",
         "manager": "Who leads it.",
-        "timezone": "An IANA name.",
+        "timezone": "An IANA name. Checked, and used by nothing yet: no rule goes by the hour of a team.",
     },
     "RepPlan": {
         "id": "The rep's id in every message.",
