@@ -12,7 +12,7 @@ from distributor.delivery.templates import Calls
 from distributor.domain.dialers import WebhookPlan
 from distributor.domain.ids import to_seconds
 
-Outcome = Literal["taken", "duplicate", "refused", "turned_away", "busy", "failed", "unknown"]
+Outcome = Literal["taken", "duplicate", "refused", "busy", "failed", "unknown"]
 
 LATER: Final = (408, 425, 429)
 """Client errors that say nothing against the message."""
@@ -20,23 +20,8 @@ LATER: Final = (408, 425, 429)
 GATEWAYS: Final = (502, 504)
 """Answers of something in between: what stands behind it may have taken the message."""
 
-LOCKED: Final = (401, 403, 407)
-"""Answers to who asks, not to what."""
-
-NOWHERE: Final = (404, 405)
-"""Answers of a server that has nothing at this place."""
-
-_MOST_SECONDS: Final = 1e9
+MAX_PAUSE_SECONDS: Final = 3600.0
 _SHOWN: Final = 160
-
-
-class Reply(Struct, frozen=True, gc=False):
-    """An HTTP answer: its text's beginning, ``Retry-After`` in seconds, and ``Location``."""
-
-    status: int
-    text: str = ""
-    pause_seconds: float = 0.0
-    location: str = ""
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -47,9 +32,9 @@ class Answer(Struct, frozen=True, gc=False):
     pause_seconds: float = 0.0
 
 
-def classify(plan: WebhookPlan, calls: Calls, reply: Reply) -> Answer:
-    """What the reply to a request means."""
-    status, text, pause = reply.status, reply.text, reply.pause_seconds
+def classify(plan: WebhookPlan, calls: Calls, reply: tuple[int, str, float]) -> Answer:
+    """What the reply to a request means: (status, text, Retry-After)."""
+    status, text, pause = reply
     if calls.duplicate is not None and calls.duplicate.search(text):
         return Answer("duplicate")
     said = f"HTTP {status}: {text[:_SHOWN]}"
@@ -63,38 +48,26 @@ def classify(plan: WebhookPlan, calls: Calls, reply: Reply) -> Answer:
         return Answer("unknown", said, pause)
     if status >= 500:
         return Answer("failed", said, pause)
-    remedy = _door(reply)
-    return Answer("turned_away", f"{remedy}: {said}", pause) if remedy else Answer("refused", said)
+    return Answer("refused", said)
 
 
-def _door(reply: Reply) -> str:
-    """What to mend where the answer is not about the message; empty where it is."""
-    if reply.status in LOCKED:
-        return "the dialer does not let us in, look at headers and the secret"
-    if reply.status in NOWHERE:
-        return "nothing is there, look at url and method"
-    if 300 <= reply.status < 400:
-        place = f" to {reply.location[:_SHOWN]}" if reply.location else ""
-        return f"the dialer has moved{place}, set url to where it is now"
-    return ""
-
-
-def lookup_says(plan: WebhookPlan, calls: Calls, reply: Reply) -> Answer | None:
+def lookup_says(plan: WebhookPlan, calls: Calls, reply: tuple[int, str, float]) -> Answer | None:
     """What a lookup found out: taken, or nothing certain. None: the message was not taken."""
-    status, text = reply.status, reply.text
+    status, text, pause = reply
     known = status in plan.success_status
     if known and (calls.found is None or calls.found.search(text)):
         return Answer("taken")
     if known or status == 404:
         return None
-    return Answer("failed", f"lookup: HTTP {status}: {text[:_SHOWN]}", reply.pause_seconds)
+    return Answer("failed", f"lookup: HTTP {status}: {text[:_SHOWN]}", pause)
 
 
 def retry_after(text: str, now_ns: int) -> float:
-    """Seconds that a ``Retry-After`` header asks for (a number or a date); 0 for none or nonsense."""
+    """Seconds that a ``Retry-After`` header asks for (a number or a date), at most an hour; 0 for
+    none or nonsense."""
     text = text.strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return min(float(text[:9]), MAX_PAUSE_SECONDS)
     try:
         when = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError):
@@ -102,4 +75,4 @@ def retry_after(text: str, now_ns: int) -> float:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     seconds = when.timestamp() - to_seconds(now_ns)
-    return min(max(0.0, seconds), _MOST_SECONDS)
+    return min(max(0.0, seconds), MAX_PAUSE_SECONDS)

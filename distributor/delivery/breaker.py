@@ -65,19 +65,10 @@ class Breaker:
         self._failures += 1
         if not trial and self._failures < self._limit:
             return False
-        self._open(now + self._seconds)
-        return True
-
-    def rest(self, now: float, seconds: float, trial: bool) -> None:
-        """The dialer asks to be left alone: open for so long, at least."""
-        if trial:
-            self._trial = False
-        self._open(max(now + seconds, self._open_until))
-
-    def _open(self, until: float) -> None:
         self.state = "open"
         self._failures = 0
-        self._open_until = until
+        self._open_until = now + self._seconds
+        return True
 
 
 class Bucket:

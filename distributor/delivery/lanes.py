@@ -29,8 +29,7 @@ class Item:
     ``delayed`` until ``next_ns``. ``attempts`` counts answers that were no success, ``refusals`` those
     that the message itself caused. ``loaded``: an earlier process may have sent it. ``uncertain``:
     nobody knows whether it was taken. ``hasty``: delayed by the target's fault, not by its own.
-    ``receiver``: who reads it, one of those behind the target. ``turned_away``: answers that took it for
-    nobody's; ``taken_before``: how many others the target had taken at the last of them.
+    ``receiver``: who reads it, one of those behind the target.
     """
 
     __slots__ = (
@@ -43,8 +42,6 @@ class Item:
         "receiver",
         "refusals",
         "state",
-        "taken_before",
-        "turned_away",
         "uncertain",
     )
 
@@ -56,8 +53,6 @@ class Item:
         self.next_ns = next_ns
         self.loaded = loaded
         self.refusals = 0
-        self.turned_away = 0
-        self.taken_before = 0
         self.uncertain = False
         self.hasty = False
         self.state: ItemState = "waiting"
@@ -69,7 +64,7 @@ class Item:
     def untaken(self) -> bool:
         """Whether it is certain that the receiver does not have it: it never left, or every time it
         was refused."""
-        return not self.loaded and self.refusals + self.turned_away == self.attempts
+        return not self.loaded and self.refusals == self.attempts
 
 
 class Lanes:

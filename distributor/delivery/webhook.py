@@ -1,11 +1,9 @@
 """Sends the outbox to one dialer over HTTP, as its ``WebhookPlan`` describes.
 
 What an answer means decides what happens next: ``taken`` (or taken before): done. ``refused``: the
-message is at fault, a few tries and then a human. ``turned_away`` (3xx, 401, 403, 404, 405, 407): as
-``failed`` unless the target takes others meanwhile, then as ``refused``. ``busy`` (408, 425, 429):
-later. ``failed`` (5xx, no connection): for ever, behind the breaker. ``unknown`` (nothing came back after
-the request was sent): as ``unknown_outcome`` says for assignments; a revocation is repeated, as twice
-revoked is revoked.
+message is at fault, a few tries and then a human. ``busy`` (408, 425, 429): later. ``failed`` (5xx, no
+connection): for ever, behind the breaker. ``unknown`` (nothing came back after the request was sent):
+as ``unknown_outcome`` says for assignments; a revocation is repeated, as twice revoked is revoked.
 """
 
 from __future__ import annotations
@@ -18,10 +16,9 @@ from math import inf
 import aiohttp
 import structlog
 
-from distributor.delivery.answers import Answer, Reply, classify, lookup_says, retry_after
-from distributor.delivery.breaker import Bucket
+from distributor.delivery.answers import Answer, classify, lookup_says, retry_after
+from distributor.delivery.breaker import Breaker, Bucket
 from distributor.delivery.lanes import Item, Lanes
-from distributor.delivery.standing import OnTarget, Standing
 from distributor.delivery.templates import CannotRender, Request, compile_plan, context
 from distributor.delivery.timer import Timer
 from distributor.domain.dialers import WebhookPlan
@@ -29,10 +26,9 @@ from distributor.domain.ids import to_ns, to_seconds
 
 MAX_ANSWER_BYTES = 64 * 1024
 _MAX_ERROR_CHARACTERS = 300
-_CERTIFICATE_REMEDY = (
-    "the dialer's certificate is not good for this url: use a name that it is made for, or make its"
-    " authority known (SSL_CERT_FILE)"
-)
+
+OnTarget = Callable[[str, bool, str], None]
+"""Told when a target stops (False) or begins (True) to take messages, and why."""
 
 
 class WebhookSender:
@@ -60,9 +56,12 @@ class WebhookSender:
         self._now_ns = now_ns
         self._random = random
         self.secret = secret
+        self._on_target = on_target
         self._clock = clock
-        self._standing = Standing(plan, clock, on_target, self._line)
+        self._breaker = Breaker(plan.breaker_failures, plan.breaker_seconds)
         self._bucket = Bucket(plan.rate_per_second)
+        self._quiet_until = -inf
+        self._up: bool | None = None
         self._session: aiohttp.ClientSession | None = None
         self._requests: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
@@ -83,7 +82,7 @@ class WebhookSender:
         try:
             async with self._open_session() as session:
                 self._session = session
-                self._standing.mark(True, "started")
+                self._mark(True, "started")
                 try:
                     await self._serve()
                 finally:
@@ -138,25 +137,29 @@ class WebhookSender:
     def _dispatch(self) -> float:
         """Begin every request that may begin. Seconds until there may be another (infinite: when
         something happens)."""
-        lanes, standing = self._lanes, self._standing
-        if standing.ripen():
+        lanes, breaker = self._lanes, self._breaker
+        if breaker.ripen(self._clock()):
             lanes.hurry()
         lanes.tick(self._now_ns())
         while len(self._requests) < self.plan.concurrency:
             item = lanes.peek()
             if item is None:
-                standing.without_trial()
+                if breaker.state == "half_open" and breaker.delay(self._clock()) == 0.0:
+                    # Nobody sends us leads while we are down, so nothing would ever try again.
+                    self._mark(True, "nothing is left to try with: the next message is the trial")
                 break
             if self._needless(item):
                 continue
             now = self._clock()
-            wait = max(standing.delay(), self._bucket.delay(now))
+            wait = max(breaker.delay(now), self._bucket.delay(now), self._quiet_until - now)
             if wait > 0:
                 return wait
             self._begin(item, now)
-        wait = standing.reopens()
+        wait = inf
         if lanes.next_due_ns is not None:
-            wait = min(wait, to_seconds(lanes.next_due_ns - self._now_ns()))
+            wait = to_seconds(lanes.next_due_ns - self._now_ns())
+        if breaker.state == "open":
+            wait = min(wait, breaker.delay(self._clock()))
         return wait
 
     def _needless(self, item: Item) -> bool:
@@ -183,7 +186,7 @@ class WebhookSender:
             item.refusals += 1
             self._give_up(item, str(error))
             return
-        trial = self._standing.enter()
+        trial = self._breaker.enter(now)
         self._bucket.take(now)
         task = asyncio.create_task(
             self._deliver(item, request, trial), name=f"webhook-{self.plan.id}"
@@ -251,8 +254,8 @@ class WebhookSender:
         reply = await self._exchange(request)
         return reply if isinstance(reply, Answer) else classify(self.plan, self._calls, reply)
 
-    async def _exchange(self, request: Request) -> Reply | Answer:
-        """The reply, or what it means that there is none."""
+    async def _exchange(self, request: Request) -> tuple[int, str, float] | Answer:
+        """(status, text, Retry-After in seconds), or what it means that there is none."""
         assert self._session is not None
         sent: list[bool] = []
         try:
@@ -266,26 +269,30 @@ class WebhookSender:
             ) as response:
                 text = await _read(response)
                 pause = retry_after(response.headers.get("Retry-After", ""), self._now_ns())
-                place = response.headers.get("Location", "")
-                return Reply(response.status, text, pause, place)
-        except aiohttp.InvalidURL as error:
+                return response.status, text, pause
+        except (aiohttp.InvalidURL, ValueError) as error:
             return Answer("refused", f"not a request: {error}")
-        except aiohttp.ClientConnectorCertificateError as error:
-            # It is a ValueError as well, though the message has done nothing wrong.
-            cause = getattr(error.certificate_error, "verify_message", error.certificate_error)
-            return Answer("failed", f"{_CERTIFICATE_REMEDY}: {error.host}:{error.port}: {cause}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = f"{type(error).__name__} {error}".strip()
             if sent:
                 return Answer("unknown", f"no answer after the request was sent: {what}")
             return Answer("failed", f"no connection: {what}")
-        except ValueError as error:
-            return Answer("refused", f"not a request: {error}")
 
     # --- what it means
 
     def _judge(self, item: Item, answer: Answer, trial: bool) -> None:
-        answer, pause = self._standing.judge(item, answer, trial)
+        now = self._clock()
+        alive = answer.outcome not in ("failed", "unknown")
+        if alive:
+            if self._breaker.success(trial):
+                self._mark(True, "the dialer answers again")
+        elif self._breaker.failure(now, trial):
+            self._mark(False, self._line(answer.error))
+        if answer.pause_seconds:
+            self._quiet_until = max(self._quiet_until, now + answer.pause_seconds)
+        self._settle(item, answer)
+
+    def _settle(self, item: Item, answer: Answer) -> None:
         error = self._line(answer.error)
         if answer.outcome in ("taken", "duplicate"):
             self._lanes.done(item)
@@ -300,9 +307,9 @@ class WebhookSender:
                 self._doubt(item, error)
                 return
             item.uncertain = True
-        wait = max(self._backoff(item.attempts), pause)
-        hasty = answer.outcome in ("failed", "unknown", "turned_away")
-        self._lanes.retry(item, self._now_ns() + to_ns(wait), error, hasty=hasty)
+        pause = max(self._backoff(item.attempts), answer.pause_seconds)
+        hasty = answer.outcome in ("failed", "unknown")
+        self._lanes.retry(item, self._now_ns() + to_ns(pause), error, hasty=hasty)
 
     def _backoff(self, attempts: int) -> float:
         """Doubles up to the cap; half of it is left to chance, so that retries do not come at once."""
@@ -315,7 +322,6 @@ class WebhookSender:
         self._log.error("delivery_given_up", **self._about(item, error))
         assign = item.message.kind == "assign"
         revocation = self._lanes.revocation_of(item) if assign else None
-        self._standing.gave_up(error)
         self._lanes.dead(item, error)
         if revocation is not None and item.untaken:
             self._lanes.done(revocation)  # the dialer would refuse that, too
@@ -323,6 +329,15 @@ class WebhookSender:
     def _doubt(self, item: Item, error: str) -> None:
         self._log.warning("delivery_in_doubt", **self._about(item, error))
         self._lanes.in_doubt(item, error)
+
+    def _mark(self, up: bool, reason: str) -> None:
+        if self._up is up:
+            return
+        first, self._up = self._up is None, up
+        if not first:
+            self._log.warning("target_changed", target=self.plan.id, up=up, reason=reason)
+        if self._on_target is not None:
+            self._on_target(self.plan.id, up, reason)
 
     def _about(self, item: Item, error: str) -> dict[str, str]:
         message = item.message
