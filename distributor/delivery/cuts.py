@@ -24,7 +24,7 @@ class CutWatch:
     that while is over.
     """
 
-    def __init__(self, wake: Callable[[], None], quiet_seconds: float = QUIET_SECONDS) -> None:
+    def __init__(self, wake: Callable[[], None], quiet_seconds: float) -> None:
         self.cuts = 0
         self._wake = wake
         self._quiet_seconds = quiet_seconds

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from distributor.delivery.cuts import CutWatch
+from distributor.delivery.cuts import QUIET_SECONDS, CutWatch
 from distributor.delivery.lanes import Item, Lanes
 from distributor.delivery.timer import Timer
 from distributor.domain.ids import to_ns, to_seconds
@@ -50,8 +50,9 @@ class MqttSender:
 
     ``assign_topic``: where arrays for the dialer go when ``assign_batch`` is more than 1.
     ``refused_first_seconds`` doubles up to ``refused_max_seconds`` between tries of what the broker
-    refused. ``no_subscriber`` counts, by kind, messages that nobody listened to. ``desktops``: reps' own
-    topics are told of each assignment, too; ``on_unheard`` is called with one that nobody listened to anywhere.
+    refused. ``quiet_seconds``: see ``CutWatch``. ``no_subscriber`` counts, by kind, messages that nobody
+    listened to. ``desktops``: reps' own topics are told of each assignment, too; ``on_unheard`` is called
+    with one that nobody listened to anywhere.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class MqttSender:
         assign_batch: int = 1,
         refused_first_seconds: float = REFUSED_FIRST_SECONDS,
         refused_max_seconds: float = REFUSED_MAX_SECONDS,
+        quiet_seconds: float = QUIET_SECONDS,
         desktops: bool = True,
         on_unheard: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -81,7 +83,7 @@ class MqttSender:
         self._on_unheard = on_unheard
         self._unheard: set[str] = set()
         self._wake = asyncio.Event()
-        self._watch = CutWatch(self._wake.set)
+        self._watch = CutWatch(self._wake.set, quiet_seconds)
         self._cut_off: list[list[Item]] = []
         self._answer = asyncio.Event()
         self._stopping = False
@@ -259,7 +261,9 @@ class MqttSender:
 
     def _log_given_up(self, event: str, topic: str, item: Item, error: str) -> None:
         message = item.message
-        self._log.error(event, topic=topic, kind=message.kind, lead=message.order_key, error=error)
+        self._log.error(
+            event, topic=topic, kind=message.kind, lead_key=message.order_key, error=error
+        )
 
     def _report(self, event: str, topic: str, kind: str, count: int, **more: int) -> None:
         """A line a minute for each kind of message, with how many there were."""
