@@ -103,6 +103,8 @@ async def test_a_session_that_was_taken_over_names_the_client_id() -> None:
         await until(lambda: bool(reasons))
         assert "connected as mqtt.client_id 'floor-1': give each daemon" in reasons[0]
         assert us.link.counters.taken_over == 1
+        # It is taken back slowly: heeded like a failed attempt.
+        await until(lambda: us.link._backoff._failures == 1)
 
 
 @pytest.mark.real
