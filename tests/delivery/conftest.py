@@ -62,17 +62,17 @@ class FakeLink:
         self.asked.set()
 
     def answer(self, code: int = 0, index: int = 0) -> None:
-        self.unanswered.pop(index)(PublishResult(code))
+        self.unanswered.pop(index)(PublishResult(code, packet_bytes=300, limit_bytes=200))
 
     def answer_all(self, code: int = 0) -> None:
         while self.unanswered:
             self.answer(code)
 
-    def lose(self) -> None:
+    def lose(self, *, cut: bool = False) -> None:
         self.up = False
         lost, self.unanswered = self.unanswered, []
         for on_result in lost:
-            on_result(ConnectionLost("gone"))
+            on_result(ConnectionLost("gone", cut=cut))
 
 
 class Clock:
