@@ -27,7 +27,8 @@ def test_a_broker_that_refuses_us_is_told_by_readyz_and_the_metrics(tmp_path):
             broker.config = broker.config.replace(extra, "")
             broker.start()
             daemon.wait_ready()
-            assert daemon.api.metric('distributor_intake_connected{peer="mqtt"}') == 1
+            up = 'distributor_intake_connected{peer="mqtt"}'
+            until(lambda: daemon.api.metric(up) == 1, "the metrics to show the broker")
             daemon.stop()
         finally:
             daemon.end()
