@@ -211,6 +211,24 @@ async def test_a_misdirected_revocation_stops_no_assignment(
     assert room.marks == [(True, "started")]
 
 
+async def test_a_trial_is_an_assignment_where_there_is_one(
+    dialer: Dialer, room: Room, put: Any
+) -> None:
+    """A request for revocations that never works must not keep assignments waiting."""
+    dialer.answers(500)
+    sender = room.sender(
+        dialer.url, breaker_failures=1, breaker_seconds=0.02, concurrency=1, retry_max_seconds=0.01
+    )
+    put(1, "L1")
+    async with room.running(sender):
+        await room.until(lambda: len(room.marks) == 2)
+        put(2, "L2", "revoke")
+        put(3, "L3")
+        await room.until(lambda: len(room.lanes) == 0)
+    # The trial that closed the breaker came before the revocation, though that is not tried yet.
+    assert [method for method, _, _ in dialer.requests[:2]] == ["POST", "POST"]
+
+
 async def test_another_reason_for_being_down_is_told(dialer: Dialer, room: Room, put: Any) -> None:
     """The operator mends one thing, and hears of the next."""
     dialer.answers(500, 500, 401, 401, text="no")
