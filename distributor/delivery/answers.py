@@ -73,7 +73,7 @@ def classify(
     if calls.duplicate is not None and calls.duplicate.search(text):
         return Answer("duplicate")
     cause = f"HTTP {status}"
-    said = f"{cause}: {text[:_SHOWN]}"
+    said = _said(cause, text)
     if status in plan.success_status:
         if calls.success is None or calls.success.search(text):
             return Answer("taken")
@@ -89,7 +89,12 @@ def classify(
     if not remedy or (status == 404 and kind == "revoke"):
         return Answer("refused", said, 0.0, cause)
     call = f"dialers[{plan.id}].{kind}"
-    return Answer("misdirected", f"{cause} to {call}: {remedy}: {text[:_SHOWN]}", pause, cause)
+    return Answer("misdirected", _said(f"{cause} to {call}: {remedy}", text), pause, cause)
+
+
+def _said(head: str, text: str) -> str:
+    text = text[:_SHOWN].strip()
+    return f"{head}: {text}" if text else head
 
 
 def _remedy(reply: Reply) -> str:
@@ -114,7 +119,7 @@ def lookup_says(plan: WebhookPlan, calls: Calls, reply: Reply) -> Answer | None:
     cause = f"lookup: HTTP {status}"
     remedy = _remedy(reply)
     about = f" to dialers[{plan.id}].lookup: {remedy}" if remedy else ""
-    return Answer("failed", f"{cause}{about}: {text[:_SHOWN]}", pause, cause)
+    return Answer("failed", _said(cause + about, text), pause, cause)
 
 
 def retry_after(text: str, now_ns: int) -> float:

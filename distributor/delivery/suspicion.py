@@ -8,14 +8,14 @@ MANY_REFUSALS: Final = 10
 
 
 class Suspicion:
-    """What a dialer answered since it last took a message."""
+    """What a dialer answered since it last took an assignment."""
 
     def __init__(self) -> None:
         self._misdirected: set[int] = set()
         self._refused: set[int] = set()
 
     def taken(self) -> None:
-        """A message was taken: the requests are good."""
+        """An assignment was taken: its request is good."""
         self._misdirected.clear()
         self._refused.clear()
 

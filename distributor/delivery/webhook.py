@@ -32,6 +32,7 @@ from distributor.domain.ids import to_ns, to_seconds
 MAX_PAUSE_SECONDS: Final = 60.0
 """However long a dialer asks to be left alone: after so long it is asked again."""
 _MAX_ERROR_CHARACTERS = 300
+_TARGETS_FAULT: Final = ("failed", "unknown", "misdirected")
 
 OnTarget = Callable[[str, bool, str], None]
 """Told when a target stops (False) or begins (True) to take messages, and why; also when another reason
@@ -284,9 +285,9 @@ class WebhookSender:
 
     def _speaks_against_target(self, item: Item, answer: Answer, trial: bool) -> bool:
         """A misdirected revocation says nothing of assignments: they have a request of their own."""
-        if answer.outcome == "misdirected":
-            return item.message.kind == "assign" or trial
-        return answer.outcome in ("failed", "unknown")
+        if answer.outcome == "misdirected" and item.message.kind == "revoke":
+            return trial
+        return answer.outcome in _TARGETS_FAULT
 
     def _pause(self, answer: Answer, now: float) -> float:
         """Leave the dialer alone as long as it asks for, within limits. Seconds for which it counts as
@@ -305,8 +306,9 @@ class WebhookSender:
     def _settle(self, item: Item, answer: Answer) -> None:
         error = self._line(answer.error)
         if answer.outcome in ("taken", "duplicate"):
-            self._suspicion.taken()
             self._pause_told = False
+            if item.message.kind == "assign":
+                self._suspicion.taken()
             self._lanes.done(item)
             return
         if answer.outcome == "refused" or self._astray_alone(item, answer):
@@ -323,7 +325,7 @@ class WebhookSender:
                 return
             item.uncertain = True
         pause = max(self._backoff(item.attempts), min(answer.pause_seconds, MAX_PAUSE_SECONDS))
-        hasty = self._breaker.state != "closed" or answer.outcome in ("failed", "unknown")
+        hasty = self._breaker.state != "closed" or answer.outcome in _TARGETS_FAULT
         self._lanes.retry(item, self._now_ns() + to_ns(pause), error, hasty=hasty)
 
     def _astray_alone(self, item: Item, answer: Answer) -> bool:

@@ -211,6 +211,28 @@ async def test_a_misdirected_revocation_stops_no_assignment(
     assert room.marks == [(True, "started")]
 
 
+async def test_a_revocation_that_is_taken_says_nothing_for_the_assignments(
+    dialer: Dialer, room: Room, put: Any
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=404 if request.method == "POST" else 200)
+
+    dialer.script = [answer] * 200
+    put(1, "L1")
+    put(2, "L2")
+    async with room.running(room.sender(dialer.url, max_attempts=3)):
+        for number in range(3, 11):
+            tries = [len(results(room, one)) for one in (1, 2)]
+            put(number, f"L{number}", "revoke")
+            await room.until(
+                lambda tries=tries, number=number: (  # type: ignore[misc]
+                    (number, "done") in room.settled
+                    and all(len(results(room, one)) > tries[one - 1] for one in (1, 2))
+                )
+            )
+    assert set(results(room, 1) + results(room, 2)) == {"retry"}
+
+
 async def test_a_trial_is_an_assignment_where_there_is_one(
     dialer: Dialer, room: Room, put: Any
 ) -> None:
