@@ -37,7 +37,7 @@ def run(settings: Settings, config_path: Path) -> int:
     # each young object, so passes are many and short: none holds the loop for long.
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     clock = Clock()
-    writer = logs.setup(clock.now_ns, level=settings.log.level, style=settings.log.format)
+    writer = logs.setup(clock.wall_ns, level=settings.log.level, style=settings.log.format)
     try:
         asyncio.run(_serve(settings, config_path, clock))
     finally:
