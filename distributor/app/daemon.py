@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _NEW_STORE_REMEDY = (
-    "nothing where there was none; else set [store] path, or mount its disk, and start again"
+    "if there should be one already: set [store] path, or mount its disk, and start again"
 )
 FLUSH_SECONDS = 2.0
 """How long an orderly stop waits until what is committed has left; the rest stays in the outbox."""

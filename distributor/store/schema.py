@@ -180,10 +180,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 
 
 RESTORE = "restore the store from a backup, its old -wal and -shm files removed first"
-EMPTY = (
-    "the file is empty, and was a store or never one: restore it from a backup, or remove it, which"
-    " begins a new store"
-)
+EMPTY = "the file is empty (0 bytes): restore it from a backup, or remove it to begin a new store"
 NO_RIGHTS = "permission denied: run it as the daemon's user"
 _FORBIDDEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 

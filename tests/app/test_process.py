@@ -127,5 +127,5 @@ def test_a_store_that_is_taken_away_ends_the_daemon_with_a_line_that_says_so(sta
     assert daemon.returncode == 1
     (line,) = errors.splitlines()
     what = "is gone" if how == "removed" else "was replaced"
-    assert line.startswith(f"distributor: store.path: {store} {what} while the daemon wrote to it")
+    assert line.startswith(f"distributor: store.path: {store} {what}")
     assert "service_failed" in out

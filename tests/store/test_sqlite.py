@@ -98,7 +98,9 @@ async def test_an_empty_file_is_refused_and_not_taken_for_a_new_store(tmp_path):
     path = tmp_path / "x.db"
     path.touch()
     for _ in range(2):
-        with pytest.raises(StoreFailed, match=r"x\.db: the file is empty.*backup, or remove it"):
+        with pytest.raises(
+            StoreFailed, match=r"x\.db: the file is empty.*backup, or remove it to begin"
+        ):
             await SQLiteStore.open(path, entropy=fixed_entropy)
     assert path.stat().st_size == 0
 
@@ -129,6 +131,28 @@ def without_its_wal(path):
     path.with_name(f"{path.name}-wal").unlink()
 
 
+async def test_what_was_put_in_the_place_of_a_store_is_not_mixed_with_its_wal(open_store, tmp_path):
+    """A supervisor starts the daemon again at once: it must find the backup as it is."""
+    store = await open_store()
+    await store.append(b.leads_in(1, 50), expect=0, epoch=1)
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    await store.append(b.leads_in(51, 2000), expect=50, epoch=1)
+    await pragma(store, "wal_checkpoint(RESTART)")
+    await store.append(b.leads_in(2051, 50), expect=2050, epoch=1)
+    backup.replace(store.path)
+    with pytest.raises(StoreFailed, match=r"its -wal is kept as store\.db-wal\.replaced"):
+        store.look()
+    await store.close()
+
+    again = await open_store()
+
+    assert again.last_seq == 50
+    assert [len(chunk) async for chunk in again.read(0)] == [50]
+    assert store.path.with_name("store.db-wal.replaced").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("happens", "said"),
     [(removed, "db is gone"), (replaced, "db was replaced"),
@@ -138,7 +162,7 @@ async def test_a_store_whose_file_is_taken_away_takes_nothing_more(store, happen
     await store.append(Batch([b.tick(1)]), expect=0, epoch=1)
     store.look()
     happens(store.path)
-    with pytest.raises(StoreFailed, match=rf"^store\.path: .*{said} while .* then start again"):
+    with pytest.raises(StoreFailed, match=rf"^store\.path: .*{said}.* while .* then start again"):
         store.look()
     with pytest.raises(StoreFailed, match="stop the daemon before you touch"):
         await store.append(Batch([b.tick(2)]), expect=1, epoch=1)
