@@ -111,9 +111,13 @@ class SQLiteStore:
         if self._lock is None:
             return
         lock, self._lock = self._lock, None
-        if self._quick is not None:
-            self._quick.close()
         try:
+            if self._place is not None and self._place.wal_kept:
+                # The last one to close writes the -wal into the store's file, which is not ours any
+                # more: one that only reads cannot.
+                await self._writer.close()
+            if self._quick is not None:
+                self._quick.close()
             await self._reader.close()
             await self._writer.close()
         finally:
