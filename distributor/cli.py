@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import signal
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -238,9 +239,19 @@ def _store_path(args: argparse.Namespace) -> Path:
         raise BadConfig([f"no {DEFAULT_CONFIG} in this folder; say --config FILE or --store PATH"])
     else:
         path = store_path(_config_path(args))
-    if not path.is_file():
+    if not _may_be_file(path):
         raise DistributorError(f"no store at {path}; name the right one with --store PATH")
     return path
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether there is a file, or we may not even look: who opens it then says what to do."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

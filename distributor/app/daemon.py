@@ -12,6 +12,7 @@ from distributor import __version__
 from distributor.app.census import EngineCensus, rep_view
 from distributor.app.links import BrokerSide, DialerSide
 from distributor.app.recovery import Recovered, recover
+from distributor.app.surroundings import watch_clock, watch_store
 from distributor.app.web import WebSide
 from distributor.delivery.delays import DelayWatch
 from distributor.delivery.messages import Routes, compose, receivers, rfc3339
@@ -31,7 +32,7 @@ from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
 from distributor.observe.loop_lag import watch_loop_lag
 from distributor.observe.metrics import Metrics
-from distributor.runtime.clock import Clock, entropy, new_salt
+from distributor.runtime.clock import Clock, entropy, new_salt, steady_ns
 from distributor.runtime.dispatcher import Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
 from distributor.runtime.quarantine import Quarantine
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_NEW_STORE_REMEDY = (
+    "if there should be one already: set [store] path, or mount its disk, and start again"
+)
 FLUSH_SECONDS = 2.0
 """How long an orderly stop waits until what is committed has left; the rest stays in the outbox."""
 
@@ -95,9 +99,12 @@ class Daemon:
                 self.recovered = await recover(self.store, Remembered())
                 self.engine = self.recovered.engine
                 self.engine.resume()
+                self.clock.go_on_from(self.engine.state.now_ns)
             except BaseException:
                 await self.abandon()
                 raise
+            if self.store.is_new:
+                log.warning("new_store_made", store=str(self.store.path), remedy=_NEW_STORE_REMEDY)
 
     async def open(self) -> None:
         """Open the ways out, then the ways in. Raises ``BadConfig`` (a template), ``Unavailable``
@@ -160,6 +167,8 @@ class Daemon:
     def _dispatch(self) -> None:
         hooks = Hooks(
             now_ns=self.clock.now_ns,
+            ahead_ns=self.clock.ahead_ns,
+            steady_ns=steady_ns,
             compose=self._compose,
             send=self.outbox.add,
             settlements=self.outbox.take_settlements,
@@ -185,6 +194,9 @@ class Daemon:
         self._serve(self.outbox.run(), "outbox")
         self._serve(self.delays.run(), "delays")
         self._serve(watch_loop_lag(self.metrics.loop_lag), "loop lag")
+        self._serve(watch_store(self.store), "store watch")
+        ahead = self.clock.ahead_seconds
+        self._serve(watch_clock(ahead, self.metrics.clock_ahead), "clock watch")
 
     def _first_events(self) -> list[Event]:
         """What every start tells the engine: a new epoch, the floor if it changed, the targets."""

@@ -50,6 +50,7 @@ class BrokerSide:
             daemon.inbox,
             daemon.directory,
             daemon.clock.now_ns,
+            daemon.clock.wall_ns,
             prefix=settings.topic_prefix,
             max_payload_bytes=settings.max_payload_bytes,
             results=settings.results,

@@ -41,7 +41,7 @@ def run(settings: Settings, config_path: Path) -> int:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     _raise_file_limit()
     clock = Clock()
-    writer = logs.setup(clock.now_ns, level=settings.log.level, style=settings.log.format)
+    writer = logs.setup(clock.wall_ns, level=settings.log.level, style=settings.log.format)
     try:
         asyncio.run(_serve(settings, config_path, clock))
     finally:

@@ -55,7 +55,7 @@ class WebSide:
             metrics=self._metrics,
             health=daemon.health,
             ready=daemon.ready,
-            now_ns=daemon.clock.now_ns,
+            now_ns=daemon.clock.wall_ns,
         )
         app = make_http_app(parts, self._tokens, max_body_bytes=settings.max_body_bytes)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)

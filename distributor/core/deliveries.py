@@ -80,7 +80,8 @@ class Deliveries:
 
     def stood_still(self, event: e.StoodStill) -> None:
         """What was said meanwhile is still to be read: nobody's silence counts."""
-        self.hear_anew(f"the daemon stood still for {event.seconds:.0f} s or more")
+        what = "the clock was put forward by" if event.jumped else "the daemon stood still for"
+        self.hear_anew(f"{what} {event.seconds:.0f} s or more")
 
     def hear_anew(self, why: str) -> None:
         """Begin the clocks of all silent leases anew: for a while nobody could be heard. Those of a

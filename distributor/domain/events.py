@@ -171,10 +171,11 @@ class Started(Struct, frozen=True, array_like=True, tag=True, tag_field="event",
 
 
 class StoodStill(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
-    """For so many seconds the process did not run, or its clock was put forward by as much. What reps and
-    dialers said meanwhile is not read yet."""
+    """For so many seconds the process did not run, or (``jumped``) its clock was put forward by as much.
+    What reps and dialers said meanwhile is not read yet."""
 
     seconds: float
+    jumped: bool = False
 
 
 class Ticked(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):

@@ -66,7 +66,8 @@ class Parts(Struct, frozen=True):
 
     ``reps``, ``rep``: the reps as the contract shows them (None: unknown rep). ``metrics``: the
     exposition (packed with gzip where True is handed in) and its content type. ``health``,
-    ``ready``: the reasons against, empty for none.
+    ``ready``: the reasons against, empty for none. ``now_ns``: the clock that the times in messages
+    are told by.
     """
 
     inbox: Inbox

@@ -75,6 +75,7 @@ class MqttIntake:
         inbox: Inbox,
         directory: Callable[[], Directory],
         now_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
         *,
         prefix: str = "leads",
         max_payload_bytes: int = 1_048_576,
@@ -82,11 +83,13 @@ class MqttIntake:
         high_water: int = 10_000,
         low_water: int = 5_000,
     ) -> None:
-        """``high_water``, ``low_water``: queued events at which reading stops and goes on."""
+        """``now_ns``: our time. ``wall_ns``: the clock that the times in messages are told by.
+        ``high_water``, ``low_water``: queued events at which reading stops and goes on."""
         self._link = link
         self._inbox = inbox
         self._directory = directory
         self._now_ns = now_ns
+        self._wall_ns = wall_ns
         self._prefix = prefix
         self._max_payload = max_payload_bytes
         self._results = results
@@ -199,7 +202,7 @@ class MqttIntake:
         defaults = self._directory().vendor(vendor) if is_name(vendor) else None
         if defaults is None:
             return [dead_letter(topic, unknown("vendor", vendor), payload)], None, None
-        leads = decode_leads(vendor, payload, "mqtt", self._now_ns(), defaults)
+        leads = decode_leads(vendor, payload, "mqtt", self._wall_ns(), defaults)
         if isinstance(leads, Unreadable):
             return [dead_letter(topic, leads.reason, payload)], None, None
         addresses = self._reply_addresses(vendor, properties)
@@ -217,7 +220,7 @@ class MqttIntake:
             )  # how a retained presence is cleared; it says nothing about the rep
         if not self._directory().knows_rep(rep):
             return [_unknown_rep(topic, rep, payload)], None, None
-        presence = decode_presence(payload, rep, f"rep:{rep}", self._now_ns())
+        presence = decode_presence(payload, rep, f"rep:{rep}", self._wall_ns())
         if isinstance(presence, Unreadable | Invalid):
             return [dead_letter(topic, presence.reason, payload)], None, None
         if retained:
@@ -226,7 +229,7 @@ class MqttIntake:
 
     def _events(self, topic: str, payload: bytes, source: str, speaker: str) -> Read:
         found = decode_events(
-            payload, source, self._now_ns(), may_claim_dialer=not speaker, speaker=speaker
+            payload, source, self._wall_ns(), may_claim_dialer=not speaker, speaker=speaker
         )
         if isinstance(found, Unreadable):
             return [dead_letter(topic, found.reason, payload)], None, None

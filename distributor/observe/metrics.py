@@ -483,6 +483,10 @@ class Metrics:
         """The age of the oldest message that the broker gave us and we have not acknowledged."""
         self.gauge("intake_oldest_unacknowledged_age_seconds").set((), seconds)
 
+    def clock_ahead(self, seconds: float) -> None:
+        """By how much our time is ahead of the machine's clock."""
+        self.gauge("clock_ahead_seconds").set((), seconds)
+
     def reloaded(self, ok: bool, at_ns: int) -> None:
         """New settings were taken into force, or refused."""
         self.gauge("config_last_reload_successful").set((), int(ok))

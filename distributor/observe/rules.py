@@ -19,6 +19,8 @@ Scope = Literal["floor", "daemon"]
 
 STALLED_SECONDS: Final = 0.25
 SLOW_COMMIT_SECONDS: Final = 0.5
+CLOCK_AHEAD_SECONDS: Final = 5.0
+"""What NTP corrects of a sound clock is less."""
 THROTTLED_SHARE: Final = 0.5
 LEAST_REPS: Final = 2
 """One rep at work who is held back is one slow rep, not a shortage of people."""
@@ -243,6 +245,15 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
             "daemon",
             "The disk is slow: one write in a hundred takes {{ $value | humanizeDuration }} or more, and "
             "every lead waits for its write.",
+        ),
+        Alert(
+            "ClockBehind",
+            f"max by (job, instance) (distributor_clock_ahead_seconds) > {CLOCK_AHEAD_SECONDS:g}",
+            "5m",
+            "ticket",
+            "daemon",
+            "The clock of {{ $labels.instance }} was set back: the daemon's times are "
+            "{{ $value | humanizeDuration }} ahead of it.",
         ),
         Alert(
             "ConfigRejected",

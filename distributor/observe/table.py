@@ -387,6 +387,12 @@ _MACHINE = (
         "event_loop_lag_seconds", "", "seconds", "How late the event loop was for a timer.", _LAG
     ),
     _gauge(
+        "clock_ahead_seconds",
+        "",
+        "seconds",
+        "By how much the daemon's time is ahead of the machine's clock, which was set back; 0: they agree.",
+    ),
+    _gauge(
         "build_info",
         "version python revision",
         "always 1",

@@ -16,13 +16,13 @@ from distributor.domain.events import (
     LeadReceived,
     LeadRefused,
     PresenceReported,
-    StoodStill,
     SupervisorActed,
     Ticked,
     Undecodable,
 )
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.domain.journal import Batch, Entry, SnapshotImage
+from distributor.runtime.times import in_our_time, stand_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,9 +48,6 @@ STILL_SECONDS = 2.0
 """Work does not make a deadline so late: the process did not run, or its clock was put forward."""
 CATCH_UP_SECONDS = 1.0
 """Then deadlines wait so long, for what was said meanwhile to be read."""
-_STILL_REMEDY = (
-    "nobody is blamed: leases begin anew; look at what took the machine (swap, a paused VM, disk)"
-)
 IDS_KEPT = 3
 """Batches whose event ids may not be found on disk yet: decided, being written, just written."""
 
@@ -62,10 +59,13 @@ class Hooks(msgspec.Struct):
     became of older ones. ``changed``: the reps that decisions changed, told before the commit.
     ``committed``: entries that are on disk now. ``decided``: seconds that one event took. ``late``:
     seconds a tick came after its time. ``acked``: seconds from receipt to durable and answered.
-    ``repeated``: the type of an event that was known already.
+    ``repeated``: the type of an event that was known already. ``now_ns``: our time; ``ahead_ns``: by how
+    much it is ahead of the clock that others' times are told by; ``steady_ns``: a clock that nobody sets.
     """
 
     now_ns: Callable[[], int]
+    ahead_ns: Callable[[], int]
+    steady_ns: Callable[[], int]
     compose: Callable[[Sequence[Decision], int], list[Outgoing]]
     send: Callable[[Sequence[Outgoing]], None]
     settlements: Callable[[], list[Settlement]]
@@ -129,6 +129,7 @@ class Dispatcher:
         self._stopping = False
         self._begun = False
         self._looked_ns = 0
+        self._looked_steady_ns = 0
         self._no_tick_before_ns = 0
         self._idle_ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -225,11 +226,11 @@ class Dispatcher:
     async def _decide_arrived(self, decided: _Decided) -> None:
         work = self.inbox.take(BATCH_EVENTS)
         found = await self._look_up(work)
-        now_ns = self.hooks.now_ns()
+        now_ns, steady_ns = self.hooks.now_ns(), self.hooks.steady_ns()
         if self._begun:
-            self._tick(now_ns, decided)
+            self._tick(now_ns, steady_ns, decided)
         self._begun = True  # nothing comes before the event that begins an epoch
-        self._looked_ns = now_ns
+        self._looked_ns, self._looked_steady_ns = now_ns, steady_ns
         await self._decide(work, found, now_ns, decided)
 
     async def _look_up(self, work: Sequence[Submission]) -> Found | None:
@@ -257,16 +258,17 @@ class Dispatcher:
             return None
         return await self.journal.lookup(vendor_ids, event_ids, lead_keys)
 
-    def _tick(self, now_ns: int, decided: _Decided) -> None:
+    def _tick(self, now_ns: int, steady_ns: int, decided: _Decided) -> None:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None or due_ns > now_ns:
             return
         late_seconds = (now_ns - max(due_ns, self._looked_ns)) / 1e9
         if late_seconds >= STILL_SECONDS:
-            log.warning("stood_still", seconds=round(late_seconds, 1), remedy=_STILL_REMEDY)
+            passed_ns = steady_ns - self._looked_steady_ns
+            still = stand_still(late_seconds, (now_ns - self._looked_ns - passed_ns) / 1e9)
             self.hooks.late(late_seconds)  # of the leases that begin anew nothing is late any more
             self._no_tick_before_ns = now_ns + round(CATCH_UP_SECONDS * 1e9)
-            self._handle(StoodStill(late_seconds), now_ns, decided)
+            self._handle(still, now_ns, decided)
         if now_ns < self._no_tick_before_ns:
             return
         self.hooks.late((now_ns - due_ns) / 1e9)
@@ -347,12 +349,15 @@ class Dispatcher:
 
     def _handle(self, event: Event, now_ns: int, decided: _Decided) -> list[Decision]:
         begun = perf_counter()
+        told = event  # by this one it is known, should it make the engine fail
+        if ahead_ns := self.hooks.ahead_ns():
+            event = in_our_time(event, ahead_ns, now_ns)
         try:
             decisions = self.engine.handle(event, now_ns)
         except Exception as error:
             # A policy that asks for the impossible would have every lead set aside in turn.
             if self._quarantine is not None and not isinstance(error, PolicyMisbehaved):
-                self._quarantine.add(event, error, now_ns)
+                self._quarantine.add(told, error, now_ns)
             raise
         self.hooks.decided(perf_counter() - begun)
         if decisions:

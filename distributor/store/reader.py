@@ -56,11 +56,16 @@ class StoreReader:
 
     def why(self, lead_key: str, rep: str | None = None, now_ns: int = 0) -> Json | None:
         """The decision record; with ``rep``, why that one did not get the lead. None: unknown lead."""
-        return why(self._store, lead_key, rep, now_ns)
+        return why(self._store, lead_key, rep, self._later(now_ns))
 
     def why_idle(self, rep: str, now_ns: int = 0) -> Json | None:
         """Why a rep is receiving nothing, or less. None: unknown rep."""
-        return why_idle(self._store, rep, now_ns)
+        return why_idle(self._store, rep, self._later(now_ns))
+
+    def _later(self, now_ns: int) -> int:
+        """``now_ns``, but no earlier than what happened last (the clock may have been set back). 0 stays."""
+        newest = self._store.rows("SELECT at_ns FROM journal ORDER BY seq DESC LIMIT 1")
+        return max(now_ns, newest[0]["at_ns"]) if newest and now_ns else now_ns
 
     def knows_rep(self, rep: str) -> bool:
         """Whether ``rep`` is or once was on the floor."""

@@ -26,10 +26,7 @@ class ReadOnly:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if not self.path.exists():
-            raise StoreFailed(
-                f"{self.path}: there is no store: check [store] path, or run the daemon once"
-            )
+        _refuse_missing(self.path)
         try:
             self.connection = connect_reader(self.path)
         except sqlite3.Error as error:
@@ -57,7 +54,7 @@ class ReadOnly:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise Damaged(f"{self.path}: {error}: restore the store from a backup") from error
+                raise Damaged(f"{self.path}: {error}: {schema.RESTORE}") from error
             raise StoreFailed(f"{self.path}: {error}: try again") from error
 
     def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
@@ -83,3 +80,17 @@ class ReadOnly:
             raise StoreFailed(
                 f"{self.path}: the store has schema {found}, this release reads {known}: {remedy}"
             )
+
+
+def _refuse_missing(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except PermissionError as error:
+        raise StoreFailed(f"{path}: {schema.NO_RIGHTS}") from error
+    except OSError as error:
+        remedy = "check [store] path, or run the daemon once"
+        raise StoreFailed(f"{path}: there is no store: {remedy}") from error
+    if not os.access(path, os.R_OK):  # not opened to see: closing it would give up SQLite's locks
+        raise StoreFailed(f"{path}: {schema.NO_RIGHTS}")
+    if not size:
+        raise StoreFailed(f"{path}: {schema.EMPTY}")

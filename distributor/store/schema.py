@@ -179,6 +179,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 """Migration n (from 1) brings a file from version n - 1 to version n."""
 
 
+RESTORE = "restore the store from a backup, its old -wal and -shm files removed first"
+EMPTY = "the file is empty (0 bytes): restore it from a backup, or remove it to begin a new store"
+NO_RIGHTS = "permission denied: run it as the daemon's user"
+_FORBIDDEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+
 APPLICATION_ID = 0x4C454144
 """In the file's header ("LEAD"): it tells a store of ours from any other SQLite file."""
 
@@ -219,7 +224,9 @@ def unusable(path: Path, error: Exception) -> StoreFailed:
     """What to raise where the file at ``path`` cannot be opened for reading because of ``error``."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return Damaged(f"{path}: {error}: check [store] path, or restore the store from a backup")
+        return Damaged(f"{path}: {error}: check [store] path, or {RESTORE}")
+    if code in _FORBIDDEN:  # the file, its -wal and -shm, or the folder where these would be made
+        return StoreFailed(f"{path}: {NO_RIGHTS}")
     return StoreFailed(f"{path}: {error}: check [store] path")
 
 

@@ -27,8 +27,9 @@ from distributor.store.connection import (
     connect_writer,
     lock_store,
 )
+from distributor.store.place import Place
 from distributor.store.projection import Rows, project
-from distributor.store.schema import migrate, refuse_strangers
+from distributor.store.schema import EMPTY, RESTORE, migrate, refuse_strangers
 from distributor.store.statements import CLOSED_LEADS, ORIGINALS, SEEN, write_rows
 
 T = TypeVar("T")
@@ -45,11 +46,12 @@ _TAG_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 class SQLiteStore:
     """The keeper of one partition's journal (see ``distributor.domain.journal.Journal``).
 
-    ``tag``: begins every lead key of this store. ``seed``: of the draws. ``epoch``: this owner's
+    ``is_new``: it was made at open. ``tag``: begins every lead key of this store. ``seed``: of the draws. ``epoch``: this owner's
     number, one more than the last one's. ``next_outbox_id``: the first free outbox number at open.
     """
 
     path: Path
+    is_new: bool
     tag: str
     seed: int
     epoch: int
@@ -57,6 +59,9 @@ class SQLiteStore:
 
     def __init__(self, path: Path, lock: int, writer: Hop, reader: Hop) -> None:
         self.path = path
+        self.is_new = False
+        self._place: Place | None = None
+        self._gone: StoreFailed | None = None
         self._lock: int | None = lock
         self._writer = writer
         self._reader = reader
@@ -76,8 +81,8 @@ class SQLiteStore:
 
         ``synchronous``: ``full`` survives a power failure, ``normal`` a crash of this process.
         ``entropy``: so many random bytes, asked once in a store's life. Raises ``StoreFailed``:
-        another process has it, a newer release wrote it, or the disk does not let us; ``Damaged``: what
-        the journal needs is gone.
+        another process has it, a newer release wrote it, it is empty, or the disk does not let us;
+        ``Damaged``: what the journal needs is gone.
         """
         place = Path(path).resolve()
         lock = _take(place)
@@ -91,6 +96,7 @@ class SQLiteStore:
         try:
             await writer.open()
             await writer.run(store._begin, entropy)
+            store._place = Place(place)
             await store._reader.open()
             store._quick = connect_reader(place)
         except BaseException as error:
@@ -105,13 +111,27 @@ class SQLiteStore:
         if self._lock is None:
             return
         lock, self._lock = self._lock, None
-        if self._quick is not None:
-            self._quick.close()
         try:
+            if self._place is not None and self._place.wal_kept:
+                # The last one to close writes the -wal into the store's file, which is not ours any
+                # more: one that only reads cannot.
+                await self._writer.close()
+            if self._quick is not None:
+                self._quick.close()
             await self._reader.close()
             await self._writer.close()
         finally:
             os.close(lock)
+
+    def look(self) -> None:
+        """See that the open file is still the one at ``path``; for any thread. Raises ``StoreFailed``
+        where it is not, as everything does from then on that would write."""
+        if self._place is not None:
+            try:
+                self._place.look()
+            except StoreFailed as error:
+                self._gone = error
+                raise
 
     @property
     def last_seq(self) -> int:
@@ -203,6 +223,8 @@ class SQLiteStore:
             pass
 
     async def _write(self, function: Callable[..., T], *args: Any) -> T:
+        if self._gone is not None:
+            raise self._gone
         try:
             return await self._writer.run(function, *args)
         except sqlite3.Error as error:
@@ -223,10 +245,11 @@ class SQLiteStore:
             if connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone() is not None:
                 # New ones would give out lead keys again, and let another owner go on unseen.
                 lost = "the row of meta with the store's tag, seed and epoch is missing"
-                raise Damaged(f"{self.path}: {lost}: restore the store from a backup")
+                raise Damaged(f"{self.path}: {lost}: {RESTORE}")
             tag = "".join(_TAG_LETTERS[byte % 36] for byte in entropy(4))
             seed = int.from_bytes(entropy(8), "big") >> 1  # SQLite's integers have a sign.
             connection.execute("INSERT INTO meta VALUES (1, ?, ?, 0)", (tag, seed))
+            self.is_new = True
         connection.execute("UPDATE meta SET epoch = epoch + 1")
         connection.execute("COMMIT")
         row = connection.execute("SELECT tag, seed, epoch FROM meta").fetchone()
@@ -346,8 +369,10 @@ def _take(path: Path) -> int:
 
 def _refuse_strangers(path: Path) -> None:
     """Before anything is written to it: opening it for writing would change its header already."""
-    if not path.exists() or not path.stat().st_size:
+    if not path.exists():
         return
+    if not path.stat().st_size:
+        raise StoreFailed(f"{path}: {EMPTY}")
     try:
         with closing(connect_reader(path)) as connection:
             refuse_strangers(connection)
@@ -371,7 +396,7 @@ _REMEDIES: dict[int | None, str] = {
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
     sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable for this user",
     sqlite3.SQLITE_NOTADB: "this is no store of ours: set another [store] path",
-    sqlite3.SQLITE_CORRUPT: "restore the store from a backup",
+    sqlite3.SQLITE_CORRUPT: RESTORE,
     sqlite3.SQLITE_BUSY: "stop the other program that writes to the store",
     sqlite3.SQLITE_CONSTRAINT: "this is a defect, report it with the journal",
 }

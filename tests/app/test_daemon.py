@@ -7,6 +7,7 @@ import base64
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from structlog.testing import capture_logs
 
 from distributor.app import daemon as daemon_module
 from distributor.app import recovery as recovery_module
+from distributor.app import surroundings
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.events import FloorChanged
@@ -115,7 +117,7 @@ async def test_recovery_from_a_snapshot_and_from_the_beginning_equal_the_living(
 def logged(monkeypatch) -> Iterator[list[Any]]:
     """What is logged. The modules get fresh loggers: one that was used under another configuration
     may keep it."""
-    for module in (daemon_module, recovery_module):
+    for module in (daemon_module, recovery_module, surroundings):
         monkeypatch.setattr(module, "log", structlog.get_logger())
     with capture_logs() as lines:
         yield lines
@@ -193,7 +195,7 @@ async def test_a_restart_decides_nothing_about_the_past(open_daemon, connect):
     assert {type(entry.event).__name__ for entry in entries} <= {"Started", "FloorChanged"}
 
 
-async def test_a_clock_set_back_stops_and_hurts_nobody(open_daemon, connect):
+async def test_a_clock_set_back_hurts_nobody(open_daemon, connect):
     clock = Clock()
     daemon = await open_daemon(clock)
     client = connect(daemon)
@@ -203,7 +205,7 @@ async def test_a_clock_set_back_stops_and_hurts_nobody(open_daemon, connect):
 
     clock.offset_ns = -HOUR_NS
 
-    assert clock.now_ns() == before, "time stands still"
+    assert clock.now_ns() >= before
     await client.be("ben", "ready")
     second = await client.lead("two")
     await client.event("contacted", "e1", lead_key=first, evidence="dialer")
@@ -214,6 +216,63 @@ async def test_a_clock_set_back_stops_and_hurts_nobody(open_daemon, connect):
     times = [entry.at_ns async for chunk in daemon.store.read(0) for entry in chunk]
     assert times == sorted(times)
     assert daemon.health() == []
+
+
+async def test_behind_a_clock_that_was_once_ahead_the_floor_goes_on(open_daemon, connect, logged):
+    """Deadlines act, times that others tell are understood, and the operator is told."""
+    clock = Clock()
+    clock.offset_ns = 3 * HOUR_NS
+    flow = {"policy": "longest_idle", "lease_seconds": 1}
+    daemon = await open_daemon(clock, flow=flow)
+    for rep in ("ana", "ben"):
+        await connect(daemon).be(rep, "ready")
+    await daemon.stop()
+    assert [line for line in logged if line["event"] == "clock_behind"] == []
+
+    clock = Clock()
+    daemon = await open_daemon(clock, flow=flow)
+
+    client = connect(daemon)
+    assert (await client.call("GET", "/readyz"))[0] == 200  # deadlines act
+    for state in ("away", "ready"):  # it is later than what is known of ben
+        said = {"state": state, "at": machine_time(0)}
+        await client.ask("PUT", "/v1/reps/ben/presence", said)
+        assert daemon.engine.state.reps["ben"].state == state
+    until = machine_time(3600)
+    await client.ask("POST", "/v1/reps/cleo/pause", {"reason": "leave", "until": until})
+    key = await client.lead("one", submitted_at=machine_time(-5))
+    lead = daemon.engine.state.leads[key]
+    async with asyncio.timeout(60):
+        while daemon.engine.state.leads[key].attempt < 2:
+            await asyncio.sleep(0.01)
+    assert daemon.engine.state.reps["cleo"].paused_until_ns > clock.now_ns()
+    assert 0 <= clock.now_ns() - lead.received_ns < HOUR_NS, "promptness is measured in our time"
+    async with asyncio.timeout(60):
+        while not daemon.metrics.gauge("clock_ahead_seconds").cells[()]:
+            await asyncio.sleep(0.01)
+    assert daemon.metrics.gauge("clock_ahead_seconds").cells[()] == pytest.approx(10_800, abs=120)
+    (line,) = [line for line in logged if line["event"] == "clock_behind"]
+    assert line["log_level"] == "error"
+    assert "s ahead of the clock" in line["problem"]
+
+
+def machine_time(seconds: float) -> str:
+    """So many seconds from now, by the machine's clock, as others write it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+async def test_while_the_clock_is_behind_the_log_says_so_once_a_minute(monkeypatch, logged):
+    reported: list[float] = []
+    ahead = iter([7200.0, 7200.0, 0.2, 7200.0])
+    times = iter(range(0, 1000, 45))
+    monkeypatch.setattr(surroundings, "monotonic", lambda: next(times))
+
+    with contextlib.suppress(RuntimeError):  # there are no more
+        await surroundings.watch_clock(lambda: next(ahead), reported.append, 0)
+
+    assert reported == [7200.0, 7200.0, 0.2, 7200.0]
+    told = [line["seconds"] for line in logged if line["event"] == "clock_behind"]
+    assert told == [7200.0, 7200.0], "at first, and again after it was in order"
 
 
 async def test_a_restart_with_the_clock_set_back_keeps_the_order_of_time(open_daemon, connect):
@@ -254,7 +313,7 @@ async def test_a_clock_set_forward_fires_what_is_due_and_takes_no_lead_from_a_re
     shown = await client.ask("GET", f"/v1/leads/{key}")
     assert (shown["rep"], shown["attempt"]) == ("ana", 1)
     (anew,) = [item for item in shown["history"] if item["type"] == "lease_restarted"]
-    assert anew["because"].startswith("the daemon stood still for 35")
+    assert anew["because"].startswith("the clock was put forward by 35")
     async with asyncio.timeout(60):
         while daemon.engine.state.leads[key].standard != "missed":  # the lead's own clock goes on
             await asyncio.sleep(0.01)
@@ -543,7 +602,8 @@ async def test_events_about_nobody_are_dead_letters_kept_counted_and_published_o
         def ack(self, tokens: Any) -> None:
             acked.set()
 
-    intake = MqttIntake(Link(), daemon.inbox, daemon.directory, daemon.clock.now_ns)
+    clock = daemon.clock
+    intake = MqttIntake(Link(), daemon.inbox, daemon.directory, clock.now_ns, clock.wall_ns)
     no_lead = b'{"event_id": "1", "type": "contacted", "lead_key": "NOSUCH"}'
     no_rep = b'{"event_id": "2", "type": "agent_state", "rep": "zed", "state": "ready"}'
 

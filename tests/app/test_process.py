@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -103,3 +104,28 @@ def test_a_stop_during_recovery_is_soon_and_orderly(start, tmp_path, number):
     read_until(process, '"ready"')
     process.send_signal(signal.SIGTERM)
     assert ended(process) == (0, "")
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_store_that_is_taken_away_ends_the_daemon_with_a_line_that_says_so(start, tmp_path, how):
+    """It would go on acknowledging into a file that nobody finds again. That it made a new store it said
+    before: a wrong path and a disk that is not mounted show that way."""
+    daemon = start()
+    (tmp_path / "go").touch()
+    log = read_until(daemon, '"ready"')
+    store = tmp_path / "data" / "distributor.db"
+    (said,) = [json.loads(line) for line in log if "new_store_made" in line]
+    assert (said["level"], said["store"]) == ("warning", str(store))
+    if how == "replaced":
+        (tmp_path / "copy.db").write_bytes(store.read_bytes())
+        (tmp_path / "copy.db").replace(store)
+    else:
+        store.unlink()
+
+    out, errors = daemon.communicate(timeout=60)
+
+    assert daemon.returncode == 1
+    (line,) = errors.splitlines()
+    what = "is gone" if how == "removed" else "was replaced"
+    assert line.startswith(f"distributor: store.path: {store} {what}")
+    assert "service_failed" in out

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -504,3 +505,25 @@ def test_a_command_starts_without_the_heavy_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+DROPPED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+"""Root reads everything until it gives that up."""
+
+
+@pytest.mark.skipif(bool(DROPPED) and not shutil.which("setpriv"), reason="root reads everything")
+@pytest.mark.parametrize("closed", ["store.db", "."])
+@pytest.mark.parametrize("words", [["verify"], ["export", "leads"], ["why", "KEY"]])
+def test_without_rights_the_line_names_the_store_and_whose_they_are(tmp_path, words, closed):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    store = folder / "store.db"
+    store.write_bytes(b"x")
+    (folder / closed).chmod(0)
+    command = [*DROPPED, sys.executable, "-m", "distributor", *words, "--store", str(store)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        (folder / closed).chmod(0o700)
+    said = f"distributor: {store}: permission denied: run it as the daemon's user\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)

@@ -109,7 +109,7 @@ def test_the_channels_are_the_fixed_topics() -> None:
 
 def test_the_daemon_subscribes_to_exactly_what_it_receives() -> None:
     """What is described as received but not subscribed to, or the reverse, is a lie to users."""
-    intake = MqttIntake(None, Inbox(), lambda: Directory((), {}), lambda: 0)  # type: ignore[arg-type]
+    intake = MqttIntake(None, Inbox(), lambda: Directory((), {}), lambda: 0, lambda: 0)  # type: ignore[arg-type]
     received = {
         resolve(ASYNC, operation["channel"]["$ref"])["address"]
         for operation in ASYNC["operations"].values()

@@ -87,7 +87,7 @@ class Bench:
         self.inbox = Inbox()
         self.directory = Directory(["ana", "ben"], {"acme": "US"})
         self.intake = MqttIntake(
-            self.link, self.inbox, lambda: self.directory, lambda: NOW, **options
+            self.link, self.inbox, lambda: self.directory, lambda: NOW, lambda: NOW, **options
         )
 
     def send(self, topic: str, payload: bytes, properties: Properties | None = None) -> Submission:

@@ -74,6 +74,7 @@ def measure(metrics: Metrics) -> None:
         metrics.connected("mqtt", up)
     metrics.link_totals("mqtt", {"stale_acks": 1})
     metrics.oldest_unacked(2.0)
+    metrics.clock_ahead(7200.0)
     metrics.count("intake_refused_total", "http")
     metrics.meet(["bolt"])
     metrics.set_aside("mqtt", "in_doubt", 1)

@@ -103,6 +103,8 @@ class Loop:
         self.journal = FakeJournal()
         self.inbox = Inbox(limit)
         self.now_ns = BEGIN
+        self.ahead_ns = 0
+        self.jumped_ns = 0
         self.told: list[Any] = []
         self.changed: set[str] = set()
         self.sent: list[Outgoing] = []
@@ -111,6 +113,8 @@ class Loop:
         self.engine = Engine(tag="T3ST", seed=7, factories=FACTORIES)
         hooks = Hooks(
             now_ns=lambda: self.now_ns,
+            ahead_ns=lambda: self.ahead_ns,
+            steady_ns=lambda: self.now_ns - self.jumped_ns,
             compose=lambda decisions, _: self.composing(decisions),
             send=self._send,
             settlements=self._take_settlements,
@@ -477,6 +481,36 @@ async def test_after_a_stand_still_what_was_said_meanwhile_is_read_before_any_de
     await short.give(lead("3"))
     assert short.engine.state.leads[key].state == "working"
     await short.end()
+
+
+@pytest.mark.parametrize(
+    ("jumped_seconds", "told", "because"),
+    [(0, "stood_still", "the daemon stood still for 50 s"),
+     (60, "clock_put_forward", "the clock was put forward by 50 s")],
+)  # fmt: skip
+async def test_a_late_deadline_is_told_by_its_cause(capsys, jumped_seconds, told, because):
+    short = Loop(lease_seconds=10)
+    await short.begin()
+    await short.give(ready("ana"), lead("1"))
+    capsys.readouterr()
+
+    short.now_ns += 60 * SECOND
+    short.jumped_ns = jumped_seconds * SECOND
+    await short.give(lead("2"))
+
+    (decision,) = short.journal.entries[-2].decisions
+    assert decision.because.startswith(because)
+    said = capsys.readouterr().out
+    assert [name for name in ("stood_still", "clock_put_forward") if name in said] == [told]
+    await short.end()
+
+
+async def test_what_others_said_is_recorded_in_our_time(loop):
+    loop.ahead_ns = 30 * SECOND
+    loop.now_ns += 30 * SECOND
+    await loop.give(PresenceReported("ana", "ready", "desktop", BEGIN))
+    assert loop.journal.entries[-1].event.at_ns == BEGIN + 30 * SECOND
+    assert loop.engine.state.reps["ana"].state_at_ns == BEGIN + 30 * SECOND
 
 
 async def test_a_disk_that_takes_its_time_is_no_stand_still():

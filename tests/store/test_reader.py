@@ -283,6 +283,12 @@ async def test_a_store_that_no_daemon_runs_on_is_readable(one_assigned, store):
     reader.close()
 
 
+def test_an_empty_file_is_no_store(tmp_path):
+    (tmp_path / "s.db").touch()
+    with pytest.raises(StoreFailed, match=r"s\.db: the file is empty"):
+        StoreReader(tmp_path / "s.db")
+
+
 def test_a_missing_store_is_named(tmp_path):
     with pytest.raises(StoreFailed, match="there is no store"):
         StoreReader(tmp_path / "none.db")

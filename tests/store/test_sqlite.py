@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -91,6 +93,106 @@ async def test_a_file_that_is_no_store_is_refused_and_the_lock_given_back(tmp_pa
     for _ in range(2):
         with pytest.raises(StoreFailed, match="no store of ours"):
             await SQLiteStore.open(path, entropy=fixed_entropy)
+
+
+async def test_an_empty_file_is_refused_and_not_taken_for_a_new_store(tmp_path):
+    path = tmp_path / "x.db"
+    path.touch()
+    for _ in range(2):
+        with pytest.raises(
+            StoreFailed, match=r"x\.db: the file is empty.*backup, or remove it to begin"
+        ):
+            await SQLiteStore.open(path, entropy=fixed_entropy)
+    assert path.stat().st_size == 0
+
+
+async def test_a_store_knows_whether_it_is_new(open_store):
+    store = await open_store()
+    assert store.is_new
+    await store.close()
+    assert not (await open_store()).is_new
+
+
+def removed(path):
+    path.unlink()
+
+
+def replaced(path):
+    other = path.with_name("other.db")
+    with closing(sqlite3.connect(path)) as store, closing(sqlite3.connect(other)) as copy:
+        store.backup(copy)
+    other.replace(path)
+
+
+def moved_with_its_folder(path):
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+def without_its_wal(path):
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+@pytest.mark.parametrize("put", [os.replace, shutil.copyfile])
+async def test_what_was_put_in_the_place_of_a_store_is_not_mixed_with_its_wal(
+    open_store, tmp_path, put
+):
+    """A supervisor starts the daemon again at once: it must find the backup as it is."""
+    store = await open_store()
+    await store.append(b.leads_in(1, 50), expect=0, epoch=1)
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    await store.append(b.leads_in(51, 2000), expect=50, epoch=1)
+    await pragma(store, "wal_checkpoint(RESTART)")
+    await store.append(b.leads_in(2051, 50), expect=2050, epoch=1)
+    store.look()
+    put(backup, store.path)
+    with pytest.raises(StoreFailed, match=r"its -wal is kept as store\.db-wal\.replaced"):
+        store.look()
+    await store.close()
+
+    again = await open_store()
+
+    assert again.last_seq == 50
+    assert [len(chunk) async for chunk in again.read(0)] == [50]
+    assert store.path.with_name("store.db-wal.replaced").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("happens", "said"),
+    [(removed, "db is gone"), (replaced, "db was replaced"),
+     (moved_with_its_folder, "db is gone"), (without_its_wal, "db-wal is gone")],
+)  # fmt: skip
+async def test_a_store_whose_file_is_taken_away_takes_nothing_more(store, happens, said):
+    await store.append(Batch([b.tick(1)]), expect=0, epoch=1)
+    store.look()
+    happens(store.path)
+    with pytest.raises(StoreFailed, match=rf"^store\.path: .*{said}.* while .* then start again"):
+        store.look()
+    with pytest.raises(StoreFailed, match="stop the daemon before you touch"):
+        await store.append(Batch([b.tick(2)]), expect=1, epoch=1)
+    assert store.last_seq == 1
+
+
+async def test_a_backup_among_the_old_wal_is_refused_with_what_to_remove(open_store, tmp_path):
+    """What was written after the last checkpoint is of another file than the one that lies there."""
+    store = await open_store()
+    await store.append(b.leads_in(1, 50), expect=0, epoch=1)
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    await store.append(b.leads_in(51, 2000), expect=50, epoch=1)
+    await pragma(store, "wal_checkpoint(RESTART)")
+    await store.append(b.leads_in(2051, 50), expect=2050, epoch=1)
+    wal = store.path.with_name(f"{store.path.name}-wal")
+    left = wal.read_bytes()
+    await store.close()
+    shutil.copy(backup, store.path)
+    wal.write_bytes(left)
+
+    with pytest.raises(Damaged, match=r"backup, its old -wal and -shm files removed first"):
+        async for _ in (await open_store()).read(0):
+            pass
 
 
 def test_the_thread_of_a_file_that_is_no_store_is_waited_for(tmp_path, monkeypatch):

@@ -197,6 +197,13 @@ async def test_why_of_a_waiting_lead_says_who_could_not_take_it(store, tell, rea
     assert "nobody" not in reader.why(b.key(1))["because"]
 
 
+async def test_behind_a_clock_that_was_set_back_what_is_over_is_over(store, tell, reader):
+    ana = Rep("ana", "north", state="ready", free_from_ns=b.T0 - 60 * b.SECOND)
+    await tell(_on_floor(PoolPlan("default")), reps=[ana])
+    (reason,) = reader.why_idle("ana", b.T0 - 3600 * b.SECOND)["reasons"]
+    assert reason["code"] == "no_waiting_lead"
+
+
 async def test_why_idle_of_an_unknown_rep_is_none(reader):
     assert reader.why_idle("nobody") is None
 

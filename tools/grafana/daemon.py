@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distributor.observe.rules import SLOW_COMMIT_SECONDS, STALLED_SECONDS
+from distributor.observe.rules import CLOCK_AHEAD_SECONDS, SLOW_COMMIT_SECONDS, STALLED_SECONDS
 from tools.grafana import panels as p
 from tools.grafana import queries as q
 from tools.grafana import style
@@ -242,7 +242,17 @@ def _inside() -> tuple[Placed, ...]:
                 "{{instance}}",
             ),
             unit=style.SECONDS,
+            width=12,
             room=0.1,
+        ),
+        p.lines_panel(
+            "Ahead of the clock",
+            "By how much the daemon's time is ahead of the machine's clock, which was set back: deadlines act, "
+            f"recorded times are ahead. Above {CLOCK_AHEAD_SECONDS:g} s for minutes an alert fires.",
+            q.Query(f"max by (instance) ({q.m('clock_ahead_seconds')})", "{{instance}}"),
+            unit=style.SECONDS,
+            width=12,
+            colours=style.steps("transparent", (CLOCK_AHEAD_SECONDS, style.BAD)),
         ),
         p.table_panel(
             "What is running",
@@ -257,7 +267,7 @@ def _inside() -> tuple[Placed, ...]:
                 Column("policy", "Policy"),
                 Column("revision", "Settings"),
             ),
-            width=16,
+            width=24,
             height=8,
         ),
     )

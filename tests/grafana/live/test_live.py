@@ -28,6 +28,7 @@ from tests.grafana.live.queries import (
 from tests.real import need_program
 
 ALWAYS_ZERO = {
+    "clock_ahead_seconds": "nobody sets the machine's clock",
     "lead_conservation_difference": "anything but 0 is a fault of ours",
     "intake_refused_total": "it needs ten thousand events at once",
 }

@@ -1,0 +1,59 @@
+"""Times that are not ours: those of others in our own, and what kept a deadline from being on time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec.structs import replace
+
+from distributor.domain.events import (
+    LeadEvent,
+    LeadReceived,
+    PresenceReported,
+    StoodStill,
+    SupervisorActed,
+)
+
+if TYPE_CHECKING:
+    from distributor.domain.events import Event
+
+log = structlog.get_logger(__name__)
+
+_STILL_REMEDY = (
+    "nobody is blamed: leases begin anew; look at what took the machine (swap, a paused VM, disk)"
+)
+_JUMP_REMEDY = (
+    "nobody is blamed: leases begin anew; look at what set the clock (NTP, a VM that was resumed)"
+)
+
+
+def in_our_time(event: Event, ahead_ns: int, now_ns: int) -> Event:
+    """The event, with the times that others gave by the machine's clock as ours are, which are
+    ``ahead_ns`` later. Nothing was received after ``now_ns``."""
+    if isinstance(event, LeadReceived):
+        submitted_ns = event.submitted_ns + ahead_ns if event.submitted_ns else 0
+        received_ns = min(event.received_ns + ahead_ns, now_ns)
+        return replace(event, received_ns=received_ns, submitted_ns=submitted_ns)
+    if isinstance(event, LeadEvent):
+        at_ns = event.at_ns + ahead_ns if event.at_ns else 0
+        callback_ns = event.callback_ns + ahead_ns if event.callback_ns else 0
+        return replace(event, at_ns=at_ns, callback_ns=callback_ns)
+    if isinstance(event, PresenceReported) and event.at_ns:
+        return replace(event, at_ns=event.at_ns + ahead_ns)
+    if isinstance(event, SupervisorActed) and event.until_ns:
+        return replace(event, until_ns=event.until_ns + ahead_ns)
+    return event
+
+
+def stand_still(late_seconds: float, jumped_seconds: float) -> StoodStill:
+    """What to tell the engine about a deadline that is so late. ``jumped_seconds``: by how much our time
+    went further than the steady clock. The log says which of the two it was."""
+    jumped = 2 * jumped_seconds > late_seconds
+    seconds = round(late_seconds, 1)
+    if jumped:
+        by = round(jumped_seconds, 1)
+        log.warning("clock_put_forward", seconds=by, late_seconds=seconds, remedy=_JUMP_REMEDY)
+    else:
+        log.warning("stood_still", seconds=seconds, remedy=_STILL_REMEDY)
+    return StoodStill(late_seconds, jumped)
