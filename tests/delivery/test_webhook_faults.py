@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from structlog.testing import capture_logs
 
 from distributor.delivery.lanes import Item
 from distributor.domain.dialers import WebhookCall
+from tests.certificates import self_signed
 from tests.http_dialers import Dialer, Room, serving
-from tests.real import need_program
 
 QUICK: dict[str, Any] = {"breaker_failures": 3, "breaker_seconds": 0.02}
 
@@ -44,19 +43,11 @@ def results(room: Room, number: int) -> list[str]:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A self-made certificate with its key, for a name."""
-    openssl = need_program("openssl")
     folder = tmp_path_factory.mktemp("pems")
 
     def make(name: str) -> Path:
-        path = folder / f"{name}.pem"
-        subprocess.run(
-            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-            + ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-            + ["-keyout", str(path), "-out", f"{path}.crt"],
-            capture_output=True,
-            check=True,
-        )
-        path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+        path, key = self_signed(folder, name)
+        path.write_bytes(path.read_bytes() + key.read_bytes())
         return path
 
     return make

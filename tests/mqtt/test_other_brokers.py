@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +13,9 @@ from distributor.errors import Unavailable
 from distributor.mqtt import ConnectionLost, TlsFiles
 from distributor.mqtt.connection import Connection
 from tests.brokers import Mosquitto, free_port
+from tests.certificates import self_signed
 from tests.mqtt.peers import WAIT_SECONDS, make_link, peer, publish_many, until
-from tests.real import need_module, need_program
+from tests.real import need_module
 
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
 CONNACK_311 = b"\x20\x02\x00\x00"
@@ -231,19 +231,10 @@ async def test_over_tls_nothing_is_lost_between_pause_and_resume(
 ) -> None:
     """The TLS layer holds bytes that the event loop does not know of."""
     monkeypatch.setattr("distributor.mqtt.buffered._CHUNK_BYTES", chunk)
-    openssl = need_program("openssl")
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    files = f"certfile {tmp_path}/cert.pem\nkeyfile {tmp_path}/key.pem\n"
+    cert, key = self_signed(tmp_path)
+    files = f"certfile {cert}\nkeyfile {key}\n"
     sent = [bytes([number % 256]) * (number * 97) for number in range(200)]
-    tls = TlsFiles(ca_file=str(tmp_path / "cert.pem"))
+    tls = TlsFiles(ca_file=str(cert))
     broker = Mosquitto(tmp_path / "broker", tls=files, durable=False)
     with broker:
         async with peer(broker.port, filters=["in"], tls=tls) as us:

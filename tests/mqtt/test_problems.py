@@ -11,6 +11,7 @@ import pytest
 
 from distributor.mqtt import TlsFiles
 from tests.brokers import Mosquitto
+from tests.certificates import self_signed
 from tests.mqtt.peers import peer, until
 from tests.mqtt.test_other_brokers import CONNACK_5, scripted
 from tests.real import need_program
@@ -26,19 +27,10 @@ async def problem(port: int, **more: Any) -> str:
         return us.link.problem
 
 
-def certificate(folder: Path, name: str, host: str) -> TlsFiles:
-    """A certificate of its own authority for ``host`` ("IP:..." or "DNS:...")."""
-    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(
-        [
-            *(need_program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
-            *("-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName={host}"),
-            *("-keyout", str(key), "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return TlsFiles(ca_file=str(cert), cert_file=str(cert), key_file=str(key))
+def certificate(folder: Path, host: str) -> TlsFiles:
+    """A certificate of its own authority for ``host``."""
+    cert, key = map(str, self_signed(folder, host))
+    return TlsFiles(ca_file=cert, cert_file=cert, key_file=key)
 
 
 def listener(files: TlsFiles) -> str:
@@ -48,8 +40,8 @@ def listener(files: TlsFiles) -> str:
 
 @pytest.mark.real
 async def test_certificates_and_ports(tmp_path: Path) -> None:
-    good = certificate(tmp_path, "good", "IP:127.0.0.1")
-    other = certificate(tmp_path, "other", "DNS:other.example")
+    good = certificate(tmp_path, "127.0.0.1")
+    other = certificate(tmp_path, "other.example")
     with Mosquitto(tmp_path / "good", tls=listener(good), durable=False) as broker:
         text = await problem(broker.port, tls=TlsFiles(ca_file=other.ca_file))
         assert "mqtt.tls.ca_file must be the authority" in text
