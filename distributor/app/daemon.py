@@ -382,11 +382,8 @@ class Daemon:
         log.info("stopped")
 
     async def _wind_down(self) -> None:
-        if self.broker is not None:
-            await self.broker.drain()
-        self.inbox.open = False
-        if self.web is not None:
-            await self.web.stop(answering=not self.failed.done())
+        self.inbox.open = False  # first of all: a broker that hangs must not keep the doors open
+        await asyncio.gather(*self._close_entrances())
         self.dispatcher.stop()
         if self._dispatching is not None:
             await asyncio.wait({self._dispatching})
@@ -398,6 +395,12 @@ class Daemon:
         if not self.failed.done():
             await self.dispatcher.round()
             await self._last_snapshot()
+
+    def _close_entrances(self) -> Iterator[Coroutine[Any, Any, None]]:
+        if self.broker is not None:
+            yield self.broker.drain()
+        if self.web is not None:
+            yield self.web.stop(answering=not self.failed.done())
 
     async def _last_snapshot(self) -> None:
         """Makes the next start quick; without it, it reads more of the journal."""

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 import structlog
@@ -19,6 +20,7 @@ from structlog.testing import capture_logs
 
 from distributor.app import daemon as daemon_module
 from distributor.app import recovery as recovery_module
+from distributor.app.links import BrokerSide
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.events import FloorChanged
@@ -32,6 +34,7 @@ from distributor.settings import to_floor
 from distributor.settings.policies import Policies
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings, until
+from tests.brokers import free_port
 
 HOUR_NS = 3600 * NANOSECONDS
 
@@ -644,3 +647,30 @@ async def test_settings_changed_during_downtime_are_taken_at_the_start(open_daem
     assert (shown["rep"], shown["attempt"]) == ("ana", 2)
     await again.stop()
     assert verify(again.store.path) is None
+
+
+async def test_a_broker_that_hangs_does_not_keep_the_doors_open(open_daemon, connect, monkeypatch):
+    """Not ready and closed first; that we go is told beside that."""
+    telling, told = asyncio.Event(), asyncio.Event()
+
+    async def hanging(self: BrokerSide, state: str) -> None:
+        telling.set()
+        await told.wait()
+
+    monkeypatch.setattr(BrokerSide, "_say", hanging)
+    daemon = await open_daemon(mqtt={"port": free_port()})
+    client = connect(daemon)
+    await client.lead("1")
+
+    stopping = asyncio.create_task(daemon.stop())
+    await telling.wait()
+    assert "stopping" in daemon.ready()
+    try:
+        status, _ = await client.call("POST", "/v1/leads/acme", {"id": "2", "phone": "2125550187"})
+    except aiohttp.ClientConnectionError:
+        status = 0
+    assert status in (0, 503)
+    assert not stopping.done()
+
+    told.set()
+    await stopping
