@@ -41,7 +41,7 @@ from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Container, Coroutine, Iterator, Sequence
 
     from distributor.core.engine import Engine
     from distributor.delivery.lanes import Item
@@ -76,7 +76,6 @@ class Daemon:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self._dispatching: asyncio.Task[None] | None = None
-        self._directory = _directory(settings)
         self._routes = _routes(settings)
 
     # -- start ---------------------------------------------------------------------------------
@@ -116,6 +115,7 @@ class Daemon:
 
     def _observe(self) -> None:
         settings = self.settings
+        self._directory = _directory(settings, self.engine.state.reps)
         if problems := standards.unreadable(settings.flow):
             raise BadConfig(problems)
         floor = to_floor(settings)
@@ -348,7 +348,7 @@ class Daemon:
                 self.refuse_settings(error.problems)
                 return
         self.settings = settings
-        self._directory = _directory(settings)
+        self._directory = _directory(settings, self.engine.state.reps)
         self._routes = _routes(settings)
         if self.metrics.per_rep != settings.metrics.per_rep:
             self.metrics.per_rep = settings.metrics.per_rep
@@ -436,11 +436,11 @@ def _told(event: str) -> Iterator[None]:
         raise
 
 
-def _directory(settings: Settings) -> Directory:
+def _directory(settings: Settings, former: Container[str]) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
     forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
     reps, pools = (rep.id for rep in settings.reps), (pool.id for pool in settings.pools)
-    return Directory(reps, vendors, forms, pools)
+    return Directory(reps, vendors, forms, pools, former)
 
 
 def _routes(settings: Settings) -> Routes:

@@ -674,3 +674,22 @@ async def test_a_broker_that_hangs_does_not_keep_the_doors_open(open_daemon, con
 
     told.set()
     await stopping
+
+
+async def test_a_rep_who_left_the_floor_may_report_on_the_lead_in_work(
+    tmp_path, open_daemon, connect
+):
+    daemon = await open_daemon(reps=[{"id": "ben"}])
+    client = connect(daemon)
+    await client.be("ben", "ready")
+    key = await client.lead("1")
+    await client.event("contacted", "e1", lead_key=key, rep="ben", evidence="dialer")
+
+    await daemon.take_settings(settings(tmp_path, reps=[{"id": "ana"}]))
+
+    said = await client.event("status", "e2", lead_key=key, rep="zed", status="converted")
+    assert said["rejected"][0]["reason"] == "rep: zed is not known; add it to [[reps]]"
+    said = await client.event("status", "e3", lead_key=key, rep="ben", status="converted")
+    assert said == {"accepted": 1, "duplicate": 0, "rejected": []}
+    assert (await client.ask("GET", f"/v1/leads/{key}"))["status"] == "converted"
+    assert (await client.call("PUT", "/v1/reps/ben/presence", {"state": "ready"}))[0] == 404
