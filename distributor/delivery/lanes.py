@@ -28,7 +28,7 @@ class Item:
     ``state``: ``waiting`` behind its lane, ``ready`` to be sent, ``sent`` and unanswered, or
     ``delayed`` until ``next_ns``. ``attempts`` counts answers that were no success, ``refusals`` those
     that the message itself caused. ``loaded``: an earlier process may have sent it. ``uncertain``:
-    nobody knows whether it was taken. ``hasty``: delayed by the target's fault, not by its own.
+    nobody knows whether it was taken. ``hasty``: delayed because of the target, which may be mended at once.
     ``receiver``: who reads it, one of those behind the target. ``turned_away``: answers that took it for
     nobody's; ``taken_before``: how many others the target had taken at the last of them.
     """
@@ -48,12 +48,10 @@ class Item:
         "uncertain",
     )
 
-    def __init__(
-        self, message: Outgoing, attempts: int = 0, next_ns: int = 0, loaded: bool = False
-    ) -> None:
+    def __init__(self, message: Outgoing, attempts: int = 0, loaded: bool = False) -> None:
         self.message = message
         self.attempts = attempts
-        self.next_ns = next_ns
+        self.next_ns = 0
         self.loaded = loaded
         self.refusals = 0
         self.turned_away = 0
@@ -115,12 +113,12 @@ class Lanes:
         message = item.message
         self._items[message.id] = item
         if not message.order_key:
-            self._free(item)
+            self._make_ready(item)
             return
         lane = self._lanes.get(message.order_key)
         if lane is None:
             self._lanes[message.order_key] = [item]
-            self._free(item)
+            self._make_ready(item)
             return
         lane.append(item)
         self._advance(lane)
@@ -134,7 +132,7 @@ class Lanes:
                 self._make_ready(item)
 
     def hurry(self) -> None:
-        """Make ready what is delayed only because the target failed."""
+        """Make ready what is delayed only because of the target."""
         for item in list(self._items.values()):
             if item.state == "delayed" and item.hasty:
                 self._make_ready(item)
@@ -209,14 +207,6 @@ class Lanes:
             self.sent -= 1
             self._make_ready(item)
 
-    def _free(self, item: Item) -> None:
-        """Nothing stands before this item, but perhaps its own delay."""
-        if item.next_ns:
-            item.state = "delayed"
-            heappush(self._delayed, (item.next_ns, item.message.id))
-        else:
-            self._make_ready(item)
-
     def _make_ready(self, item: Item) -> None:
         item.state = "ready"
         item.hasty = False
@@ -233,7 +223,7 @@ class Lanes:
                 continue  # behind what its own receiver refused: nobody waits for it either
             fits = act is None or item.act == act
             if fits and item.state == "waiting" and item.receiver not in busy:
-                self._free(item)
+                self._make_ready(item)
             busy.add(item.receiver)
             if item.attempts:
                 refusing.add(item.receiver)
