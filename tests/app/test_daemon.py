@@ -693,3 +693,15 @@ async def test_a_rep_who_left_the_floor_may_report_on_the_lead_in_work(
     assert said == {"accepted": 1, "duplicate": 0, "rejected": []}
     assert (await client.ask("GET", f"/v1/leads/{key}"))["status"] == "converted"
     assert (await client.call("PUT", "/v1/reps/ben/presence", {"state": "ready"}))[0] == 404
+
+
+async def test_the_age_of_the_oldest_lead_is_in_the_floors_time_like_its_limit(
+    open_daemon, connect
+):
+    clock = Clock()
+    daemon = await open_daemon(clock, flow={"time_scale": 60})
+    await connect(daemon).lead("1")
+    clock.offset_ns += NANOSECONDS
+    text = await connect(daemon).ask("GET", "/metrics")
+    (line,) = [x for x in text.splitlines() if "queue_oldest_lead_age_seconds{" in x]
+    assert float(line.split()[-1]) >= 60
