@@ -86,7 +86,8 @@ class Daemon:
         await self.open()
 
     async def recover(self) -> None:
-        """Take the store and come to where its last commit was. Raises ``StoreFailed``."""
+        """Take the store and come to where its last commit was. Raises ``StoreFailed``, and ``BadConfig``
+        where the store cannot be."""
         store = self.settings.store
         with _told("start_failed"):
             self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
