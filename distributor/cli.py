@@ -20,7 +20,7 @@ from distributor import __version__, printing, starter
 from distributor.errors import BadConfig, DistributorError
 from distributor.runtime.clock import Clock
 from distributor.runtime.progress import Progress
-from distributor.settings import Problems, Settings, load, store_path, to_floor
+from distributor.settings import Problems, Settings, load, store_doubt, store_path, to_floor
 
 if TYPE_CHECKING:
     from distributor.store.reader import StoreReader
@@ -147,6 +147,9 @@ def _check_config(args: argparse.Namespace) -> int:
         print(*error.problems, sep="\n")
         return BAD_CONFIG
     print(f"{args.file}: good; reps: {len(settings.reps)}, teams: {len(to_floor(settings).teams)}")
+    doubt = store_doubt(settings, Path(args.file).absolute().parent)
+    if doubt is not None:
+        print(f"distributor: warning: {doubt}", file=sys.stderr)
     return OK
 
 

@@ -36,10 +36,11 @@ class EngineCensus:
         return self._state.ledger.difference
 
     def pools(self) -> Iterable[tuple[str, int, float]]:
-        now_ns = self._now_ns()
+        now_ns, flow = self._now_ns(), self._state.floor.flow
         for pool in self._state.pools.values():
             oldest = pool.oldest_clock_ns()
-            yield pool.plan.id, pool.waiting, 0.0 if oldest is None else (now_ns - oldest) / 1e9
+            age = 0.0 if oldest is None else flow.floor_seconds(now_ns - oldest)
+            yield pool.plan.id, pool.waiting, age
 
     def reps(self) -> Sequence[Rep]:
         if self._state.floor is not self._floor:  # only a new floor brings reps, or takes them away

@@ -42,7 +42,7 @@ from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Container, Coroutine, Iterator, Sequence
 
     from distributor.core.engine import Engine
     from distributor.delivery.lanes import Item
@@ -80,7 +80,6 @@ class Daemon:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self._dispatching: asyncio.Task[None] | None = None
-        self._directory = _directory(settings)
         self._routes = _routes(settings)
 
     # -- start ---------------------------------------------------------------------------------
@@ -91,7 +90,8 @@ class Daemon:
         await self.open()
 
     async def recover(self) -> None:
-        """Take the store and come to where its last commit was. Raises ``StoreFailed``."""
+        """Take the store and come to where its last commit was. Raises ``StoreFailed``, and ``BadConfig``
+        where the store cannot be."""
         store = self.settings.store
         with _told("start_failed"):
             self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
@@ -123,6 +123,7 @@ class Daemon:
 
     def _observe(self) -> None:
         settings = self.settings
+        self._directory = _directory(settings, self.engine.state.reps)
         if problems := standards.unreadable(settings.flow):
             raise BadConfig(problems)
         floor = to_floor(settings)
@@ -368,7 +369,7 @@ class Daemon:
                 self.refuse_settings(error.problems)
                 return
         self.settings = settings
-        self._directory = _directory(settings)
+        self._directory = _directory(settings, self.engine.state.reps)
         self._routes = _routes(settings)
         if self.metrics.per_rep != settings.metrics.per_rep:
             self.metrics.per_rep = settings.metrics.per_rep
@@ -402,11 +403,8 @@ class Daemon:
         log.info("stopped")
 
     async def _wind_down(self) -> None:
-        if self.broker is not None:
-            await self.broker.drain()
-        self.inbox.open = False
-        if self.web is not None:
-            await self.web.stop(answering=not self.failed.done())
+        self.inbox.open = False  # first of all: a broker that hangs must not keep the doors open
+        await asyncio.gather(*self._close_entrances())
         self.dispatcher.stop()
         if self._dispatching is not None:
             await asyncio.wait({self._dispatching})
@@ -418,6 +416,12 @@ class Daemon:
         if not self.failed.done():
             await self.dispatcher.round()
             await self._last_snapshot()
+
+    def _close_entrances(self) -> Iterator[Coroutine[Any, Any, None]]:
+        if self.broker is not None:
+            yield self.broker.drain()
+        if self.web is not None:
+            yield self.web.stop(answering=not self.failed.done())
 
     async def _last_snapshot(self) -> None:
         """Makes the next start quick; without it, it reads more of the journal."""
@@ -453,11 +457,11 @@ def _told(event: str) -> Iterator[None]:
         raise
 
 
-def _directory(settings: Settings) -> Directory:
+def _directory(settings: Settings, former: Container[str]) -> Directory:
     vendors = {vendor.id: vendor.country for vendor in settings.vendors}
     forms = {vendor.id for vendor in settings.vendors if vendor.format == "form"}
     reps, pools = (rep.id for rep in settings.reps), (pool.id for pool in settings.pools)
-    return Directory(reps, vendors, forms, pools)
+    return Directory(reps, vendors, forms, pools, former)
 
 
 def _routes(settings: Settings) -> Routes:

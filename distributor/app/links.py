@@ -102,6 +102,7 @@ class BrokerSide:
         self.sender.connected()
 
     def _disconnected(self, reason: str) -> None:
+        self.sender.disconnected()
         self._daemon.mark_target("mqtt", False, reason)
 
     async def drain(self) -> None:

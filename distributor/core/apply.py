@@ -308,8 +308,9 @@ class Apply:
             if rep.paused_until_ns <= now_ns:  # else the pause that goes on
                 rep.paused_since_ns = now_ns
             rep.paused_until_ns, rep.pause_reason = decision.until_ns, decision.reason
+            rep.paused_by = decision.who
         elif decision.action == "resume":
-            rep.paused_until_ns, rep.pause_reason = 0, ""
+            rep.paused_until_ns, rep.pause_reason, rep.paused_by = 0, "", ""
             rep.last_freed_ns = now_ns
         elif decision.action == "override":
             if rep.override is None:

@@ -43,7 +43,9 @@ class Reception:
         self._leases = leases
 
     def refused(self, event: LeadRefused) -> None:
-        """No valid lead: on record, and final."""
+        """No valid lead: on record, and final. A repeat of one that was taken is none the less a repeat."""
+        if event.vendor_id and self._repeats(event):
+            return
         self._core.emit(LeadRejected(event.vendor, event.vendor_id, event.reason, event.channel))
 
     def undecodable(self, event: Undecodable) -> None:
@@ -53,9 +55,7 @@ class Reception:
     def received(self, event: LeadReceived) -> None:
         """Take a lead in, unless its vendor sent this id before or the pool is full."""
         core = self._core
-        original = core.state.by_vendor.get((event.vendor, event.vendor_id)) or event.original
-        if original:
-            core.emit(LeadDuplicate(event.vendor, event.vendor_id, original, event.channel))
+        if self._repeats(event):
             return
         pool_id = route(core.state)
         limit = core.state.floor.flow.pool_limit
@@ -67,6 +67,15 @@ class Reception:
             )
             return
         self._accept(event, pool_id)
+
+    def _repeats(self, event: LeadReceived | LeadRefused) -> bool:
+        """Whether its vendor sent this id before, which is told then."""
+        known = self._core.state.by_vendor.get((event.vendor, event.vendor_id))
+        original = known or event.original
+        if original:
+            told = LeadDuplicate(event.vendor, event.vendor_id, original, event.channel)
+            self._core.emit(told)
+        return bool(original)
 
     def _accept(self, event: LeadReceived, pool_id: str | None) -> None:
         core = self._core

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from distributor.core.lifecycle import can
 from distributor.core.pool import RECEIVING
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from distributor.domain.events import SupervisorActed
     from distributor.domain.lead import Lead
     from distributor.domain.rep import Rep
+
+
+_DO_NOT_CALL: Final = "the person asked not to be called (status dnc)"
 
 
 class Supervision:
@@ -75,6 +78,9 @@ class Supervision:
             return self._assign_refusal(event, lead, rep)
         if event.action == "recycle" and lead.state == "waiting":
             return "the lead waits already"
+        if event.action == "recycle" and lead.status == "dnc":
+            remedy = "correct its status with an event, or assign it to a rep with force"
+            return f"{_DO_NOT_CALL}: {remedy}"
         if event.action == "close":
             if lead.state == "closed":
                 return "the lead is closed already"
@@ -89,6 +95,8 @@ class Supervision:
             return f"{rep.id} belongs to no pool: see [[pools]]"
         if lead.assignment_id and lead.rep == rep.id:
             return f"{rep.id} has the lead already"
+        if lead.status == "dnc" and not event.force:
+            return f"{_DO_NOT_CALL}: correct its status with an event, or force it"
         verdict = self._core.state.verdict(rep)
         if verdict not in RECEIVING and not event.force:
             return f"{rep.id} is not ready ({verdict}): choose another, or force it"

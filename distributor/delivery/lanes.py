@@ -27,9 +27,10 @@ class Item:
 
     ``state``: ``waiting`` behind its lane, ``ready`` to be sent, ``sent`` and unanswered, or
     ``delayed`` until ``next_ns``. ``attempts`` counts answers that were no success, ``refusals`` those
-    that the message itself caused, ``misdirected`` those that any message would have got. ``loaded``: an earlier process may have sent it. ``uncertain``:
-    nobody knows whether it was taken. ``hasty``: delayed by the target's fault, not by its own.
-    ``receiver``: who reads it, one of those behind the target.
+    that the message itself caused, ``misdirected`` those that any message would have got. ``loaded``: an
+    earlier process may have sent it. ``uncertain``: nobody knows whether it was taken. ``hasty``: delayed
+    because of the target, which may be mended at once. ``receiver``: who reads it, one of those behind
+    the target.
     """
 
     __slots__ = (
@@ -46,12 +47,10 @@ class Item:
         "uncertain",
     )
 
-    def __init__(
-        self, message: Outgoing, attempts: int = 0, next_ns: int = 0, loaded: bool = False
-    ) -> None:
+    def __init__(self, message: Outgoing, attempts: int = 0, loaded: bool = False) -> None:
         self.message = message
         self.attempts = attempts
-        self.next_ns = next_ns
+        self.next_ns = 0
         self.loaded = loaded
         self.refusals = 0
         self.misdirected = 0
@@ -112,12 +111,12 @@ class Lanes:
         message = item.message
         self._items[message.id] = item
         if not message.order_key:
-            self._free(item)
+            self._make_ready(item)
             return
         lane = self._lanes.get(message.order_key)
         if lane is None:
             self._lanes[message.order_key] = [item]
-            self._free(item)
+            self._make_ready(item)
             return
         lane.append(item)
         self._advance(lane)
@@ -131,7 +130,7 @@ class Lanes:
                 self._make_ready(item)
 
     def hurry(self) -> None:
-        """Make ready what is delayed only because the target failed."""
+        """Make ready what is delayed only because of the target."""
         for item in list(self._items.values()):
             if item.state == "delayed" and item.hasty:
                 self._make_ready(item)
@@ -213,14 +212,6 @@ class Lanes:
             self.sent -= 1
             self._make_ready(item)
 
-    def _free(self, item: Item) -> None:
-        """Nothing stands before this item, but perhaps its own delay."""
-        if item.next_ns:
-            item.state = "delayed"
-            heappush(self._delayed, (item.next_ns, item.message.id))
-        else:
-            self._make_ready(item)
-
     def _make_ready(self, item: Item) -> None:
         item.state = "ready"
         item.hasty = False
@@ -237,7 +228,7 @@ class Lanes:
                 continue  # behind what its own receiver refused: nobody waits for it either
             fits = act is None or item.act == act
             if fits and item.state == "waiting" and item.receiver not in busy:
-                self._free(item)
+                self._make_ready(item)
             busy.add(item.receiver)
             if item.attempts:
                 refusing.add(item.receiver)

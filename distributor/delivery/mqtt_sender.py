@@ -23,6 +23,8 @@ from distributor.mqtt.values import (
 REFUSED_FIRST_SECONDS: Final = 10.0
 REFUSED_MAX_SECONDS: Final = 300.0
 REPORT_SECONDS: Final = 60.0
+HANG_UP_SECONDS: Final = 1.0
+"""A connection that ends so soon after a refusal was ended by it."""
 MAX_ARRAY_BYTES: Final = 256 * 1024
 """An array ends here although it could hold more: brokers limit the size of a message."""
 
@@ -46,7 +48,8 @@ class Link(Protocol):
 
 
 class MqttSender:
-    """A service for the target ``mqtt``. Call ``connected`` when the connection is up.
+    """A service for the target ``mqtt``. Call ``connected`` and ``disconnected`` when the connection is up
+    and down.
 
     ``assign_topic``: where arrays for the dialer go when ``assign_batch`` is more than 1.
     ``refused_first_seconds`` doubles up to ``refused_max_seconds`` between tries of what the broker
@@ -82,6 +85,8 @@ class MqttSender:
         self._desktops = desktops
         self._on_unheard = on_unheard
         self._unheard: set[str] = set()
+        self._refused_ns = 0
+        self._hung_up = False
         self._wake = asyncio.Event()
         self._watch = CutWatch(self._wake.set, quiet_seconds)
         self._cut_off: list[list[Item]] = []
@@ -91,14 +96,21 @@ class MqttSender:
         self._reported: dict[tuple[str, str], tuple[float, int]] = {}
         lanes.on_ready = self._wake.set
 
-    def connected(self) -> None:
-        """The connection is up."""
-        self._watch.connected()
+    def wake(self) -> None:
+        """Look again: slots are free, or time has passed."""
         self._wake.set()
 
-    def wake(self) -> None:
-        """Look again."""
-        self._wake.set()
+    def connected(self) -> None:
+        """Send again, at once also what the broker refused: it may have been mended. Not where it hung up
+        because of that: else each connection would end at the same message."""
+        self._watch.connected()
+        if not self._hung_up:
+            self._lanes.hurry()
+        self.wake()
+
+    def disconnected(self) -> None:
+        """What is sent now waits for the next connection."""
+        self._hung_up = self._now_ns() - self._refused_ns < to_ns(HANG_UP_SECONDS)
 
     async def run(self) -> None:
         """Send until ``stop``."""
@@ -207,12 +219,12 @@ class MqttSender:
     def _was_refused(self, topic: str, items: list[Item], code: int) -> None:
         """Slowly: a broker may end the connection at each refusal."""
         self.refused += len(items)
-        now_ns = self._now_ns()
+        now_ns = self._refused_ns = self._now_ns()
         for item in items:
             pause = min(self._refused_first * 2.0 ** min(item.attempts, 30), self._refused_max)
             error = f"the broker refused {topic}: 0x{code:02x}"
             item.refusals += 1
-            self._lanes.retry(item, now_ns + to_ns(pause), error)
+            self._lanes.retry(item, now_ns + to_ns(pause), error, hasty=True)
         self._report("publish_refused", topic, items[0].message.kind, len(items), code=code)
 
     def _was_too_large(self, topic: str, items: list[Item], result: PublishResult) -> None:

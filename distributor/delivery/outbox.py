@@ -181,8 +181,9 @@ class Outbox:
         shelf.lanes.on_ready()
 
     def _take_in(self, shelf: _Shelf, rows: Sequence[tuple[Outgoing, int, int]]) -> None:
-        for message, attempts, next_ns in rows:
-            shelf.lanes.put(Item(message, attempts, next_ns, loaded=True))
+        for message, attempts, _ in rows:
+            # What an earlier process put off is tried at once: the restart may be part of the remedy.
+            shelf.lanes.put(Item(message, attempts, loaded=True))
         if rows:
             shelf.last_id = max(shelf.last_id, rows[-1][0].id)
             shelf.top_id = max(shelf.top_id, shelf.last_id)

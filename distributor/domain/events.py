@@ -51,12 +51,14 @@ class LeadReceived(Struct, frozen=True, array_like=True, tag=True, tag_field="ev
 
 
 class LeadRefused(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
-    """A vendor's JSON object that is no valid lead. ``vendor_id`` is "" where there is none."""
+    """A vendor's JSON object that is no valid lead. ``vendor_id`` is "" where there is none.
+    ``original``: as of a lead received."""
 
     vendor: str
     vendor_id: str
     channel: Channel
     reason: str
+    original: str = ""
 
 
 class Undecodable(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):

@@ -43,7 +43,8 @@ class Rep(Struct, gc=False):
     ``sends_states``: whether a dialer reports busy or wrap-up for this rep, so that its ``ready`` can
     be believed to mean "free". ``free_from_ns``: pace or wrap-up ends then; ``wraps_up``: it is the
     wrap-up after a call that ends then. ``last_freed_ns``: when
-    the rep last became able to receive. ``paused_until_ns``: 0 not paused. ``override``: a
+    the rep last became able to receive. ``paused_until_ns``: 0 not paused, else
+    until when by ``paused_by``. ``override``: a
     supervisor's flow for this rep until ``override_until_ns`` (None: none), set by ``override_by``.
     ``judged``: the policy's own flow when the override began, while no sign of life has changed it.
     """
@@ -81,12 +82,14 @@ class Rep(Struct, gc=False):
     override_by: str = ""
     judged: Flow = Flow()
     wraps_up: bool = False
+    paused_by: str = ""
 
     def flow_in_force(self, now_ns: int) -> Flow:
         """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,
         else what the policy gives."""
         if self.paused_until_ns > now_ns:
-            because = f"Paused by a supervisor{_with(self.pause_reason)}."
+            who = f" ({self.paused_by})" if self.paused_by else ""
+            because = f"Paused by a supervisor{who}{_with(self.pause_reason)}."
             restores = _end(self.paused_until_ns, now_ns)
             return Flow(0.0, "paused", because, restores, self.paused_since_ns)
         return self.flow if self.override is None else self.by_hand(self.override, now_ns)

@@ -20,7 +20,7 @@ from distributor.intake.frame import (
     split_items,
     too_many,
 )
-from distributor.intake.messages import WireEvent, WirePresence, moment_ns
+from distributor.intake.messages import LONGEST_REASON, WireEvent, WirePresence, moment_ns
 from distributor.intake.wording import NAME_FORM, explain, named, remedies_of
 
 _DAY_NS: Final = 86_400 * NANOSECONDS
@@ -183,6 +183,8 @@ def _event_problem(wire: WireEvent, speaker: str) -> str | None:
     if wire.type == "agent_state":
         if not (wire.rep or speaker):
             return "rep: missing; send the id of the rep whose state it is"
+        if len(wire.reason or "") > LONGEST_REASON:
+            return f"reason: over {LONGEST_REASON} characters; send a shorter one"
         return _missing("state") if wire.state is None else None
     if wire.lead_key is None and wire.assignment_id is None:
         return "lead_key: missing; send lead_key or assignment_id"

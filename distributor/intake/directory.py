@@ -18,10 +18,12 @@ class Directory:
         vendors: Mapping[str, str],
         forms: Container[str] = (),
         pools: Iterable[str] = (),
+        former: Container[str] = (),
     ) -> None:
         """``reps``, ``pools``: their ids. ``vendors``: id -> country of phones; empty: any vendor is
-        taken. ``forms``: the vendors who send forms."""
+        taken. ``forms``: the vendors who send forms. ``former``: who is or was on the floor."""
         self._reps = frozenset(reps)
+        self._former = former
         self.pools = tuple(pools)
         self._vendors = {
             name: LeadDefaults(country, self._reps, name in forms)
@@ -38,6 +40,10 @@ class Directory:
     def knows_rep(self, rep: str) -> bool:
         """Whether ``rep`` is configured."""
         return rep in self._reps
+
+    def knew_rep(self, rep: str) -> bool:
+        """Whether ``rep`` is configured or was: who left the floor may have work to report on."""
+        return rep in self._reps or rep in self._former
 
 
 def unknown(kind: str, name: str) -> str:

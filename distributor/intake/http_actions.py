@@ -14,7 +14,7 @@ from distributor.domain.ids import NANOSECONDS
 from distributor.intake.decode_events import FARTHEST_NS
 from distributor.intake.http_auth import CALLER
 from distributor.intake.http_parts import Parts, View, answer, commit, not_known, read_object
-from distributor.intake.messages import Instant, Name, moment_ns
+from distributor.intake.messages import Instant, Name, Reason, moment_ns
 from distributor.intake.problems import Problem
 
 LONGEST_OVERRIDE_DAYS: Final = 31
@@ -24,7 +24,7 @@ _LONGEST_OVERRIDE_NS: Final = LONGEST_OVERRIDE_DAYS * 86_400 * NANOSECONDS
 class RepAction(Struct):
     """The body of pause and resume. A pause without ``until`` lasts until somebody ends it."""
 
-    reason: str | None = None
+    reason: Reason | None = None
     until: Instant | None = None
 
 
@@ -32,29 +32,30 @@ class OverrideAction(Struct):
     """The body of override. It has a reason and an end: a flow set by hand outlives its cause easily."""
 
     flow: Annotated[float, Meta(ge=0, le=1, description="The rep's flow from 0 to 1.")]
-    reason: Annotated[str, Meta(min_length=1, max_length=500, description="Why.")]
+    reason: Annotated[Reason, Meta(min_length=1)]
     until: Annotated[Instant, Meta(description="Its end, within the next 31 days.")]
 
 
 class AssignAction(Struct):
-    """The body of assign. ``force``: also to a rep who is not ready."""
+    """The body of assign. ``force``: also to a rep who is not ready, and of a lead that must not
+    be called (``dnc``)."""
 
     rep: Name
-    reason: str | None = None
+    reason: Reason | None = None
     force: bool = False
 
 
 class RecycleAction(Struct):
     """The body of recycle."""
 
-    reason: str | None = None
+    reason: Reason | None = None
 
 
 class CloseAction(Struct):
     """The body of close."""
 
     status: Literal["converted", "lost", "invalid", "dnc", "unqualified"]
-    reason: str | None = None
+    reason: Reason | None = None
 
 
 class ActionHandlers:
@@ -92,7 +93,8 @@ class ActionHandlers:
         return answer(self._known_rep(rep))
 
     async def assign(self, request: web.Request) -> web.Response:
-        """POST /v1/leads/{lead_key}/assign: 409 for a rep who is not ready, unless forced."""
+        """POST /v1/leads/{lead_key}/assign: 409 for a rep who is not ready, or a lead with the
+        status ``dnc``, unless forced."""
         key = await self._known_lead(request)
         body = await read_object(request, AssignAction)
         if self._parts.rep(body.rep) is None:
@@ -104,7 +106,8 @@ class ActionHandlers:
         return await self._act_on_lead(event)
 
     async def recycle(self, request: web.Request) -> web.Response:
-        """POST /v1/leads/{lead_key}/recycle: the lead waits in its pool again."""
+        """POST /v1/leads/{lead_key}/recycle: the lead waits in its pool again; 409 for one with the
+        status ``dnc``."""
         key = await self._known_lead(request)
         body = await read_object(request, RecycleAction)
         who = request[CALLER].name

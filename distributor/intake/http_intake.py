@@ -91,7 +91,7 @@ class IntakeHandlers:
         for index, event in enumerate(found):
             if isinstance(event, Invalid):
                 rejected.append(_rejected(index, event.event_id, event.reason))
-            elif event.rep and not directory.knows_rep(event.rep):
+            elif event.rep and not directory.knew_rep(event.rep):
                 rejected.append(_rejected(index, event.event_id, unknown("rep", event.rep)))
             else:
                 events.append(caller.scoped(event))

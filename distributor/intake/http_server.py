@@ -63,6 +63,13 @@ class Connection(web.RequestHandler):
         answer.force_close()
         return answer
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPExpectationFailed):  # raised before any handler of ours
+            resp = Problem(417, "Expect: only 100-continue is known here; leave it out").response()
+        return await super().finish_response(request, resp, start_time)
+
 
 class Crowd:
     """How many connections there may be, and who was turned away."""

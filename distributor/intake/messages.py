@@ -18,6 +18,7 @@ from distributor.domain.rep import RepState
 
 _INT64_MAX: Final = 2**63 - 1
 _WEEK_SECONDS: Final = 604_800
+LONGEST_REASON: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Text = Annotated[str, Meta(description="Text.")]
@@ -33,6 +34,7 @@ Instant = Annotated[
     datetime,
     Meta(tz=True, description="RFC 3339 with an offset, with or without fractions of a second."),
 ]
+Reason = Annotated[str, Meta(max_length=LONGEST_REASON, description="Why.")]
 Integer = Annotated[int, Meta(ge=-_INT64_MAX - 1, le=_INT64_MAX)]
 Scalar = str | Integer | float | bool | None
 
@@ -142,7 +144,7 @@ class WirePresence(Struct, gc=False):
 
     state: RepState
     at: Instant | None = None
-    reason: Text | None = None
+    reason: Reason | None = None
     rep: Annotated[str, Meta(description="Optional; must be the rep of the topic.")] | None = None
 
 

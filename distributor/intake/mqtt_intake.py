@@ -188,7 +188,7 @@ class MqttIntake:
                 retained = properties is not None and properties.retain
                 return self._presence(topic, rep, payload, retained=retained)
             case ["rep", rep, "event"]:
-                if not self._directory().knows_rep(rep):
+                if not self._directory().knew_rep(rep):
                     return [_unknown_rep(topic, rep, payload)], None, None
                 return self._events(topic, payload, f"rep:{rep}", rep)
             case ["dialer", "event"]:

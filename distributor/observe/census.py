@@ -23,7 +23,7 @@ class Census(Protocol):
         ...
 
     def pools(self) -> Iterable[tuple[str, int, float]]:
-        """(pool, waiting leads, age of the oldest in seconds or 0)."""
+        """(pool, waiting leads, age of the oldest in seconds of the floor's time or 0)."""
         ...
 
     def reps(self) -> Sequence[Rep]:

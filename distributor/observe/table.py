@@ -453,7 +453,7 @@ Made from the table in `distributor/observe/table.py` by `python -m distributor.
 `GET /metrics` answers in the Prometheus text format. Every name begins with `distributor_`; the
 families of the process itself (`process_*`) come on top. Each family has HELP and TYPE from the start.
 `queue` is the id of a pool. Durations are seconds of the floor's own time where people's work is
-measured (`time_scale` applied), and of the wall clock where the daemon is.
+measured (`time_scale` applied), and of the wall clock where the daemon, the desk or another machine is.
 
 Test leads are counted in `leads_received_total` and `leads_in_state`, and by themselves in the `test_*`
 metrics; they wait apart, so `queue_leads` and the figures of people's work do not contain them.

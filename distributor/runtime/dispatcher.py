@@ -242,9 +242,9 @@ class Dispatcher:
         for submission in work:
             for event in submission.events:
                 kind = type(event)
-                if kind is LeadReceived:
+                if kind is LeadReceived or kind is LeadRefused:
                     pair = (event.vendor, event.vendor_id)  # type: ignore[union-attr]
-                    if not state.has_open(pair):
+                    if pair[1] and not state.has_open(pair):
                         vendor_ids.append(pair)
                 elif kind is LeadEvent or kind is PresenceReported:
                     if event.event_id:  # type: ignore[union-attr]
@@ -472,7 +472,7 @@ def _mark_of(event: Event) -> tuple[str, str] | None:
 
 def _informed(event: Event, found: Found) -> Event:
     """The event with what the store knows about its lead."""
-    if isinstance(event, LeadReceived):
+    if isinstance(event, LeadReceived | LeadRefused):
         original = found.originals.get((event.vendor, event.vendor_id))
         return event if original is None else msgspec.structs.replace(event, original=original)
     if isinstance(event, LeadEvent | SupervisorActed):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from distributor.domain.floor import Floor, TeamPlan
 from distributor.errors import BadConfig
 from distributor.settings.checks import MQTT_DIALER, check, is_loopback
-from distributor.settings.files import check_files, located, read_toml, store_path
+from distributor.settings.files import check_files, located, read_toml, store_doubt, store_path
 from distributor.settings.model import (
     AlertSettings,
     HttpSettings,
@@ -59,6 +59,7 @@ __all__ = [
     "load",
     "parse",
     "read_secret",
+    "store_doubt",
     "store_path",
     "to_floor",
 ]

@@ -26,9 +26,9 @@ def check(
     """Report what does not fit together in ``settings``, as read from ``tree``."""
     _sections(settings, tree, problems)
     _flow(settings.flow, tree.get("flow"), policies, problems)
-    _reps(settings, problems)
-    _pools(settings, policies, problems)
-    _http(settings, problems)
+    _reps(settings, tree, problems)
+    _pools(settings, tree, policies, problems)
+    _http(settings, tree, problems)
     _standards(settings.standards, problems)
     if settings.mqtt is not None:
         tls = settings.mqtt.tls
@@ -116,47 +116,56 @@ def _policy(name: str, path: str, policies: Collection[str], problems: Problems)
         problems.add(path, f"{shown(name)} is no policy; {known}")
 
 
-def _reps(settings: Settings, problems: Problems) -> None:
-    if not settings.teams or _unsure("teams", problems):
+def _reps(settings: Settings, tree: dict[str, Any], problems: Problems) -> None:
+    known = _written(tree, "teams")
+    if not known:
         return  # without teams any name is one
-    known = [team.id for team in settings.teams]
     for at, rep in enumerate(settings.reps):
         if rep.team != DEFAULT_TEAM:
             _reference(rep.team, f"reps[{at}].team", known, "team", problems)
 
 
-def _unsure(path: str, problems: Problems, key: str = "id") -> bool:
-    """Whether it is unknown what the tables of the list at ``path`` have under ``key``, so that a
-    name that is not among them may be right. Their other keys do not matter.
+def _written(
+    tree: dict[str, Any], path: str, key: str = "id", default: str | None = None
+) -> list[str] | None:
+    """What stands under ``key`` in each table of the list at ``path``, fit for a name or not. None where
+    one of them has nothing there: a name that is not among the others may be right then.
     """
-    return problems.about(rf"{path}(\[\d+\](\.{key})?)?")
+    tables = tree.get(path, [])
+    if not isinstance(tables, list):
+        return None
+    values = [table.get(key, default) if isinstance(table, dict) else None for table in tables]
+    if not all(isinstance(value, str | int | float) for value in values):
+        return None
+    return [value if isinstance(value, str) else shown(value) for value in values]
 
 
 def _reference(
-    value: str, path: str, known: Collection[str], kind: str, problems: Problems
+    value: str, path: str, known: Collection[str] | None, kind: str, problems: Problems
 ) -> None:
-    if value and value not in known and not problems.spoil(path):
+    """Report a name that is none of the ``known`` ones; None: nobody can tell."""
+    if value and known is not None and value not in known and not problems.spoil(path):
         names = near(value, known, f"{kind}s")
         problems.add(path, f"{shown(value)} is no {kind}; {names}")
 
 
-def _pools(settings: Settings, policies: Collection[str], problems: Problems) -> None:
-    teams = _team_names(settings, problems)
-    reps = [rep.id for rep in settings.reps]
-    dialers = [dialer.id for dialer in settings.dialers]
-    if settings.mqtt is not None:
+def _pools(
+    settings: Settings, tree: dict[str, Any], policies: Collection[str], problems: Problems
+) -> None:
+    teams = _team_names(tree)
+    reps = _written(tree, "reps")
+    dialers = _written(tree, "dialers")
+    if dialers is not None and "mqtt" in tree:
         dialers.append(MQTT_DIALER)
     for at, pool in enumerate(settings.pools):
         path = f"pools[{at}]"
-        if teams is not None:
-            for place, team in enumerate(pool.teams):
-                _reference(team, f"{path}.teams[{place}]", teams, "team", problems)
-        if not _unsure("reps", problems):
-            for place, rep in enumerate(pool.reps):
-                _reference(rep, f"{path}.reps[{place}]", reps, "rep", problems)
+        for place, team in enumerate(pool.teams):
+            _reference(team, f"{path}.teams[{place}]", teams, "team", problems)
+        for place, rep in enumerate(pool.reps):
+            _reference(rep, f"{path}.reps[{place}]", reps, "rep", problems)
         if pool.policy is not None:
             _policy(pool.policy, f"{path}.policy", policies, problems)
-        if pool.dialer is not None and not _unsure("dialers", problems):
+        if pool.dialer is not None:
             _reference(pool.dialer, f"{path}.dialer", dialers, "dialer", problems)
         if problems.spoil("reps", "teams", path):
             continue
@@ -164,21 +173,20 @@ def _pools(settings: Settings, policies: Collection[str], problems: Problems) ->
             problems.add(path, "no rep can take from it; change its teams, reps or skills")
 
 
-def _team_names(settings: Settings, problems: Problems) -> list[str] | None:
+def _team_names(tree: dict[str, Any]) -> list[str] | None:
     """The names of all teams; None where mistakes hide some of them."""
-    used = dict.fromkeys(rep.team for rep in settings.reps)
-    if _unsure("teams", problems) or (not settings.teams and _unsure("reps", problems, "team")):
-        return None
-    if not settings.teams:
-        return list(used)
-    named = dict.fromkeys(team.id for team in settings.teams)
-    return list(named | dict.fromkeys(team for team in used if team == DEFAULT_TEAM))
+    listed = _written(tree, "teams")
+    used = _written(tree, "reps", "team", DEFAULT_TEAM)
+    if not listed:
+        return None if listed is None else used
+    nameless = [DEFAULT_TEAM] if used is None or DEFAULT_TEAM in used else []
+    return listed + nameless
 
 
 _OF_TOKENS: Final = r"http(\.host|\.tokens)?|vendors(\[\d+\](\.token_\w+)?)?"
 
 
-def _http(settings: Settings, problems: Problems) -> None:
+def _http(settings: Settings, tree: dict[str, Any], problems: Problems) -> None:
     http = settings.http
     if http is None:
         return
@@ -190,7 +198,7 @@ def _http(settings: Settings, problems: Problems) -> None:
             "listen on 127.0.0.1",
         )
     for at, token in enumerate(http.tokens):
-        _token(token, f"http.tokens[{at}]", settings, problems)
+        _token(token, f"http.tokens[{at}]", tree, problems)
 
 
 def is_loopback(host: str) -> bool:
@@ -203,10 +211,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _token(token: TokenSettings, path: str, settings: Settings, problems: Problems) -> None:
-    lists: dict[str, tuple[str | None, list[str]]] = {
-        "vendor": (token.vendor, [vendor.id for vendor in settings.vendors]),
-        "rep": (token.rep, [rep.id for rep in settings.reps]),
+def _token(token: TokenSettings, path: str, tree: dict[str, Any], problems: Problems) -> None:
+    lists: dict[str, tuple[str | None, list[str] | None]] = {
+        "vendor": (token.vendor, _written(tree, "vendors")),
+        "rep": (token.rep, _written(tree, "reps")),
     }
     if problems.spoil(f"{path}.role"):
         return
@@ -214,7 +222,7 @@ def _token(token: TokenSettings, path: str, settings: Settings, problems: Proble
         if token.role != kind:
             if value is not None:
                 problems.add(f"{path}.{kind}", f"has no meaning for role {token.role}; remove it")
-        elif known and not _unsure(f"{kind}s", problems):  # no [[vendors]]: any vendor id is taken
+        elif known:  # no [[vendors]]: any vendor id is taken
             _bound(token.name, value, path, known, kind, problems)
 
 

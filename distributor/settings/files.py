@@ -97,6 +97,19 @@ def check_files(settings: Settings, problems: Problems) -> None:
         problems.add("store.path", f"{shown(settings.store.path)} is a folder; name a file in it")
 
 
+def store_doubt(settings: Settings, folder: Path) -> str | None:
+    """What may keep a daemon from its store, in one line; None where all seems well. No problem of the
+    file in ``folder``: who asks may be another user than who runs it.
+    """
+    place = Path(os.path.normpath(settings.store.path)).parent
+    there = next(part for part in (place, *place.parents) if os.path.lexists(part))
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"store.path: {str(there)!r} is not writable for this user; run needs to write there"
+    if there != place and not place.is_relative_to(folder):
+        return f"store.path: the folder {str(place)!r} does not exist; run makes it if it may"
+    return None
+
+
 def _pair(path: str, cert: str | None, key: str | None, problems: Problems) -> None:
     """Report what keeps a certificate and its key from being presented."""
     good = cert is None or _holds_certificates(f"{path}.cert_file", cert, problems)

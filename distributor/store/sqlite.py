@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from distributor.domain.faults import InvariantBroken
 from distributor.domain.ids import NANOSECONDS
 from distributor.domain.journal import Batch, CommitStats, Entry, Found, SnapshotImage
 from distributor.domain.lead import Lead
 from distributor.domain.messages import Outgoing
-from distributor.errors import Damaged, Fenced, StoreFailed
+from distributor.errors import BadConfig, Damaged, Fenced, StoreFailed
 from distributor.store import snapshots
 from distributor.store.codec import unpack_entry, unpack_lead
 from distributor.store.connection import (
@@ -82,7 +82,7 @@ class SQLiteStore:
         ``synchronous``: ``full`` survives a power failure, ``normal`` a crash of this process.
         ``entropy``: so many random bytes, asked once in a store's life. Raises ``StoreFailed``:
         another process has it, a newer release wrote it, it is empty, or the disk does not let us;
-        ``Damaged``: what the journal needs is gone.
+        ``Damaged``: what the journal needs is gone; ``BadConfig``: this user may not write there.
         """
         place = Path(path).resolve()
         lock = _take(place)
@@ -357,14 +357,31 @@ def _check_fence(connection: sqlite3.Connection, expect: int, epoch: int) -> Non
         )
 
 
+_NO_PLACE: Final = frozenset(
+    [
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENAMETOOLONG,
+    ]
+)
+"""Errors that stay until somebody sets another path, or makes this one fit."""
+
+
 def _take(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return lock_store(path)
     except OSError as error:
-        raise StoreFailed(
-            f"{path}: {error.strerror}: set [store] path to a place we may write"
-        ) from (error)
+        why = f"{path}: {error.strerror}"
+        if error.errno in _NO_PLACE:
+            problem = f"store.path: {why}; set it to a place that this user may write"
+            raise BadConfig([problem]) from error
+        raise StoreFailed(f"{why}: set [store] path to a place we may write") from error
 
 
 def _refuse_strangers(path: Path) -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 import structlog
@@ -21,6 +22,7 @@ from structlog.testing import capture_logs
 from distributor.app import daemon as daemon_module
 from distributor.app import recovery as recovery_module
 from distributor.app import surroundings
+from distributor.app.links import BrokerSide
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
 from distributor.domain.events import FloorChanged
@@ -34,6 +36,7 @@ from distributor.settings import to_floor
 from distributor.settings.policies import Policies
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings, until
+from tests.brokers import free_port
 
 HOUR_NS = 3600 * NANOSECONDS
 
@@ -704,3 +707,61 @@ async def test_settings_changed_during_downtime_are_taken_at_the_start(open_daem
     assert (shown["rep"], shown["attempt"]) == ("ana", 2)
     await again.stop()
     assert verify(again.store.path) is None
+
+
+async def test_a_broker_that_hangs_does_not_keep_the_doors_open(open_daemon, connect, monkeypatch):
+    """Not ready and closed first; that we go is told beside that."""
+    telling, told = asyncio.Event(), asyncio.Event()
+
+    async def hanging(self: BrokerSide, state: str) -> None:
+        telling.set()
+        await told.wait()
+
+    monkeypatch.setattr(BrokerSide, "_say", hanging)
+    daemon = await open_daemon(mqtt={"port": free_port()})
+    client = connect(daemon)
+    await client.lead("1")
+
+    stopping = asyncio.create_task(daemon.stop())
+    await telling.wait()
+    assert "stopping" in daemon.ready()
+    try:
+        status, _ = await client.call("POST", "/v1/leads/acme", {"id": "2", "phone": "2125550187"})
+    except aiohttp.ClientConnectionError:
+        status = 0
+    assert status in (0, 503)
+    assert not stopping.done()
+
+    told.set()
+    await stopping
+
+
+async def test_a_rep_who_left_the_floor_may_report_on_the_lead_in_work(
+    tmp_path, open_daemon, connect
+):
+    daemon = await open_daemon(reps=[{"id": "ben"}])
+    client = connect(daemon)
+    await client.be("ben", "ready")
+    key = await client.lead("1")
+    await client.event("contacted", "e1", lead_key=key, rep="ben", evidence="dialer")
+
+    await daemon.take_settings(settings(tmp_path, reps=[{"id": "ana"}]))
+
+    said = await client.event("status", "e2", lead_key=key, rep="zed", status="converted")
+    assert said["rejected"][0]["reason"] == "rep: zed is not known; add it to [[reps]]"
+    said = await client.event("status", "e3", lead_key=key, rep="ben", status="converted")
+    assert said == {"accepted": 1, "duplicate": 0, "rejected": []}
+    assert (await client.ask("GET", f"/v1/leads/{key}"))["status"] == "converted"
+    assert (await client.call("PUT", "/v1/reps/ben/presence", {"state": "ready"}))[0] == 404
+
+
+async def test_the_age_of_the_oldest_lead_is_in_the_floors_time_like_its_limit(
+    open_daemon, connect
+):
+    clock = Clock()
+    daemon = await open_daemon(clock, flow={"time_scale": 60})
+    await connect(daemon).lead("1")
+    clock.offset_ns += NANOSECONDS
+    text = await connect(daemon).ask("GET", "/metrics")
+    (line,) = [x for x in text.splitlines() if "queue_oldest_lead_age_seconds{" in x]
+    assert float(line.split()[-1]) >= 60

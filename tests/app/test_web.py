@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 
+import aiohttp
 import pytest
 
 from distributor.app.web import StoreViews
@@ -40,6 +41,18 @@ async def test_bytes_that_are_no_http_get_problem_details(open_daemon, sent):
     problem = json.loads(body)
     assert (problem["status"], problem["title"]) == (400, "Bad Request")
     assert "; s" in problem["detail"], "the remedy"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere"])
+async def test_an_expectation_that_nobody_knows_gets_problem_details(open_daemon, path):
+    daemon = await open_daemon()
+    url = f"http://127.0.0.1:{daemon.web.port}{path}"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(url, headers={"Expect": "bogus"}) as answer,
+    ):
+        assert (answer.status, answer.content_type) == (417, "application/problem+json")
+        assert (await answer.json(content_type=None))["detail"].startswith("Expect: only 100-")
 
 
 async def test_giving_the_store_free_leaves_the_loop_to_others(open_daemon, monkeypatch):

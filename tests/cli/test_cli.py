@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -198,7 +199,46 @@ revoke = { url = "nowhere", body = "{{ lead.phone }}" }
 def test_check_config_of_a_good_file_exits_0(here, capsys):
     (here / "good.toml").write_text(MINIMAL)
     assert main(["check-config", "good.toml"]) == 0
-    assert capsys.readouterr().out == "good.toml: good; reps: 1, teams: 1\n"
+    assert capsys.readouterr() == ("good.toml: good; reps: 1, teams: 1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("data/x.db", ""),  # made by the first run, like any folder beside the file
+        ("../elsewhere/data/x.db", "elsewhere/data' does not exist; run makes it if it may\n"),
+        ("shut/x.db", "shut' is not writable for this user; run needs to write there\n"),
+        ("shut/data/x.db", "shut' is not writable for this user; run needs to write there\n"),
+    ],
+)
+def test_check_config_warns_of_a_store_that_it_could_not_write(
+    here, capsys, monkeypatch, path, says
+):
+    """It is no mistake of the file: another user may."""
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda at, mode: Path(at).name != "shut" and may(at, mode))
+    (here / "floor" / "shut").mkdir(parents=True)
+    (here / "floor" / "good.toml").write_text(f"{MINIMAL}[store]\npath = '{path}'\n")
+    assert main(["check-config", "floor/good.toml"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "floor/good.toml: good; reps: 1, teams: 1\n"
+    assert said.err.endswith(says)
+    assert said.err.startswith("distributor: warning: store.path: ") == bool(says)
+
+
+def test_run_where_the_store_cannot_be_is_a_bad_configuration(here):
+    """The unit does not try it again for ever."""
+    (here / "file").touch()
+    port = "port = 0\n"
+    (here / "distributor.toml").write_text(
+        MINIMAL.replace("[http]\n", f"[http]\n{port}") + "[store]\npath = 'file/x.db'\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "distributor", "run"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("distributor: store.path: ")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["[http", None])

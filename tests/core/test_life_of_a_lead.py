@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from distributor.core.lifecycle import mermaid, moved
 from distributor.domain.decisions import (
@@ -421,6 +422,28 @@ def test_a_supervisor_moves_pauses_and_closes() -> None:
     assert only(refused, EventRecorded).outcome == "rejected"
     scene.do(SupervisorActed("recycle", "mia", "was no spam", lead_key=key))
     assert scene.look(key).rep == rep
+
+
+def test_nobody_puts_back_by_mistake_a_lead_that_must_not_be_called() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("status", key, status="dnc")
+    recycle = SupervisorActed("recycle", "mia", "try again", lead_key=key)
+    assign = SupervisorActed("assign", "mia", "hers", rep="ana", lead_key=key)
+    for action in (recycle, assign):
+        said = only(scene.do(action), EventRecorded)
+        assert said.outcome == "rejected"
+        assert "(status dnc)" in said.reason
+        assert "force" in said.reason
+        assert scene.look(key).status == "dnc"
+
+    scene.do(replace(assign, force=True))
+    assert scene.look(key).rep == "ana"
+
+    scene.report("status", key, status="dnc")
+    scene.report("status", key, status="lost")  # a correction
+    assert only(scene.do(recycle), EventRecorded).outcome == "accepted"
 
 
 def test_a_move_that_the_table_does_not_have_is_an_error_and_changes_nothing() -> None:

@@ -168,8 +168,10 @@ def test_pauses_and_overrides_end_by_time() -> None:
     key = scene.lead("1")
     scene.at(59)
     assert scene.look(key).state == "waiting"
+    assert "(mia): training" in scene.engine.state.reps["ana"].flow_in_force(scene.now_ns).because
     scene.at(61)
     assert scene.look(key).rep == "ana"
+    assert scene.engine.state.reps["ana"].paused_by == ""
     assert scene.engine.state.reps["ana"].override is None
 
 

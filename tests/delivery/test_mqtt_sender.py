@@ -194,11 +194,29 @@ async def test_a_refusing_receiver_holds_back_no_other(
 async def test_what_was_refused_before_a_restart_holds_back_no_other_receiver(
     lanes: Lanes, link: Any, clock: Any, message: Any
 ) -> None:
-    lanes.put(Item(message(1, kind="lead"), attempts=3, next_ns=clock.ns + 10**11, loaded=True))
+    lanes.put(Item(message(1, kind="lead"), attempts=3, loaded=True))
     lanes.put(Item(message(2, kind="lead_revoke"), loaded=True))
     lanes.put(Item(message(3, kind="revoke"), loaded=True))
     async with running(MqttSender(lanes, link, clock)):
-        assert link.sent == [("leads/dialer/revoke", b'{"n":3}')]
+        assert [topic for topic, _ in link.sent] == ["leads/rep/ana/lead", "leads/dialer/revoke"]
+
+
+@pytest.mark.parametrize("hung_up", [False, True])
+async def test_a_new_connection_tries_at_once_what_was_refused_unless_it_hung_up_for_that(
+    lanes: Lanes, link: Any, clock: Any, fill: Any, message: Any, settled: Any, hung_up: bool
+) -> None:
+    fill(message(1))
+    async with running(MqttSender(lanes, link, clock)) as sender:
+        link.answer(0x87)
+        clock.forward(0.1 if hung_up else 5)
+        sender.disconnected()
+        sender.connected()
+        await settle_down()
+        assert len(link.sent) == (1 if hung_up else 2)
+        if not hung_up:
+            link.answer(0x87)  # the pauses go on from where they were
+            assert settled[1].attempts == 2
+            assert settled[1].next_ns == clock.ns + 20 * 10**9
 
 
 async def test_a_delayed_message_leaves_by_itself_when_its_time_comes(

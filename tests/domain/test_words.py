@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from distributor.domain import decisions, events
 from distributor.domain.curve import CURVE_POINTS, worth
@@ -163,6 +164,8 @@ def test_a_pause_says_when_it_ends() -> None:
     rep = Rep("ana", "north", paused_until_ns=MORNING_NS + HOUR_NS, pause_reason="coaching")
     flow = rep.flow_in_force(MORNING_NS)
     assert flow.because == "Paused by a supervisor: coaching."
+    named = replace(rep, paused_by="mia").flow_in_force(MORNING_NS)
+    assert named.because == "Paused by a supervisor (mia): coaching."
     assert flow.restores == "It ends at 07:00:00Z, or when a supervisor resumes the rep."
     rep.paused_until_ns = FOREVER_NS
     assert rep.flow_in_force(MORNING_NS).restores == "It ends when a supervisor resumes the rep."

@@ -107,6 +107,10 @@ def test_an_event_without_a_time_is_of_now() -> None:
         ),
         ({"type": "agent_state", "state": "ready"}, "rep: missing"),
         ({"type": "agent_state", "rep": "ana"}, "state: missing"),
+        (
+            {"type": "agent_state", "rep": "ana", "state": "away", "reason": "x" * 501},
+            "reason: over 500 characters",
+        ),
         ({"type": "agent_state", "rep": "ana", "state": "asleep"}, "state:"),
     ],
 )

@@ -710,6 +710,26 @@ async def test_an_action_that_means_nothing_is_told_what_may_be_sent(
     assert said["detail"] == detail
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/reps/ana/pause", {}),
+        ("POST", "/v1/reps/ana/resume", {}),
+        ("POST", "/v1/leads/K1/assign", {"rep": "ana"}),
+        ("POST", "/v1/leads/K1/recycle", {}),
+        ("POST", "/v1/leads/K1/close", {"status": "lost"}),
+        ("PUT", "/v1/reps/ana/presence", {"state": "away"}),
+    ],
+)
+async def test_a_reason_is_up_to_500_characters(
+    world: World, method: str, path: str, body: dict[str, str]
+) -> None:
+    said, _ = await world.ask(method, path, 400, json={**body, "reason": "x" * 501})
+    assert said["detail"].startswith("reason: ")
+    assert world.runtime.events == []
+    await world.ask(method, path, 200, json={**body, "reason": "x" * 500})
+
+
 async def test_half_a_character_in_a_reason_is_no_reason_to_refuse(world: World) -> None:
     body = b'{"reason": "lunch \\ud83d"}'
     await world.ask("POST", "/v1/reps/ana/pause", 200, data=body, headers=JSON_TYPE)

@@ -221,6 +221,14 @@ async def test_an_unknown_rep_is_a_dead_letter(bench: Bench, kind: str) -> None:
     assert bench.dead(f"leads/rep/zed/{kind}", EVENT).reason.startswith("rep: zed")
 
 
+async def test_the_desktop_of_a_rep_who_left_the_floor_may_report(bench: Bench) -> None:
+    bench.directory = Directory(["ana"], {}, former=["ana", "gone"])
+    (event,) = bench.send("leads/rep/gone/event", EVENT.replace(b'"ana"', b'"gone"')).events
+    assert isinstance(event, LeadEvent)
+    assert event.rep == "gone"
+    assert bench.dead("leads/rep/gone/presence", b'{"state": "ready"}').reason.startswith("rep:")
+
+
 async def test_a_rep_who_speaks_for_another_is_a_dead_letter(bench: Bench) -> None:
     spoken = json.dumps({**json.loads(EVENT), "rep": "ben"}).encode()
     assert "ana speaks for ben" in bench.dead("leads/rep/ana/event", spoken).reason

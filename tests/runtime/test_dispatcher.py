@@ -27,6 +27,7 @@ from distributor.domain.events import (
     FloorChanged,
     LeadEvent,
     LeadReceived,
+    LeadRefused,
     PresenceReported,
     StoodStill,
     Ticked,
@@ -616,6 +617,29 @@ async def test_a_vendor_id_of_long_ago_is_a_duplicate_with_its_key(loop):
 
     assert isinstance(answer, LeadDuplicate)
     assert answer.lead_key == "OLDKEY"
+
+
+async def test_a_repeat_that_is_no_valid_lead_any_more_is_a_duplicate_all_the_same(loop):
+    loop.journal.originals["acme", "old"] = "OLDKEY"
+    answers = await loop.give(
+        LeadRefused("acme", "old", "mqtt", "no phone"),
+        lead("1"),
+        LeadRefused("acme", "1", "mqtt", "no phone"),
+        LeadRefused("acme", "2", "mqtt", "no phone"),
+        LeadRefused("acme", "", "mqtt", "no id"),
+    )
+    key = loop.engine.state.by_vendor["acme", "1"]
+    assert [type(answer).__name__ for answer in answers] == [
+        "LeadDuplicate",
+        "LeadAccepted",
+        "LeadDuplicate",
+        "LeadRejected",
+        "LeadRejected",
+    ]
+    assert (answers[0].lead_key, answers[2].lead_key) == ("OLDKEY", key)
+    assert [pairs for pairs, _, _ in loop.journal.asked if pairs] == [
+        [("acme", "old"), ("acme", "1"), ("acme", "1"), ("acme", "2")]
+    ]
 
 
 async def test_a_closed_lead_of_long_ago_is_recalled_for_its_event(loop):

@@ -312,9 +312,9 @@ def test_a_wrong_reference_is_reported_beside_mistakes_in_other_keys(problems, m
 
 
 @pytest.mark.parametrize("kind", ["teams", "reps", "dialers"])
-@pytest.mark.parametrize("wrong", ["[5]", "[{id = 5, assign = {url = 'http://d'}}]", "5"])
-def test_a_reference_is_not_judged_while_the_ids_are_wrong(problems, kind, wrong):
-    """The name may be the one that could not be read."""
+@pytest.mark.parametrize("wrong", ["[5]", "[{id = [], assign = {url = 'http://d'}}]", "[{}]", "5"])
+def test_a_reference_is_not_judged_while_an_entry_has_no_id(problems, kind, wrong):
+    """The name may be the one that is missing."""
     others = {"teams": "[{id = 't'}]", "reps": "[{id = 'a', team = 't'}]", "dialers": "[]"}
     lines = [f"{name} = {wrong if name == kind else text}" for name, text in others.items()]
     key = {"teams": "teams = ['x']", "reps": "reps = ['x']", "dialers": "dialer = 'x'"}[kind]
@@ -322,6 +322,38 @@ def test_a_reference_is_not_judged_while_the_ids_are_wrong(problems, kind, wrong
     assert [line for line in problems(text) if line.startswith("pools")] == []
     good = text.replace(f"{kind} = {wrong}", f"{kind} = {others[kind]}")
     assert [line for line in problems(good) if line.startswith("pools[0]." + key[:4])] != []
+
+
+@pytest.mark.parametrize("bad", ["'a b'", "5", "true"])
+def test_an_id_that_is_no_name_hides_no_broken_reference(problems, bad):
+    """References are checked against the ids as they are written."""
+    text = f"""
+http = {{}}
+teams = [{{ id = "north" }}, {{ id = {bad} }}]
+reps = [{{ id = "ana", team = "nowhere" }}, {{ id = {bad} }}]
+dialers = [{{ id = {bad}, assign = {{ url = "http://d" }} }}]
+[[pools]]
+id = "default"
+teams = ["gone"]
+reps = ["zed"]
+dialer = "cloud"
+"""
+    found = [line.partition(":")[0] for line in problems(text)]
+    references = ["reps[0].team", "pools[0].teams[0]", "pools[0].reps[0]", "pools[0].dialer"]
+    assert found == ["teams[1].id", "reps[1].id", "dialers[0].id", *references]
+
+
+def test_a_reference_to_an_id_that_is_no_name_is_no_second_mistake(problems):
+    text = """
+http = {}
+teams = [{ id = "the north" }]
+reps = [{ id = "a b" }, { id = "ana" }]
+[[pools]]
+id = "default"
+teams = ["the north"]
+reps = ["a b", "ana"]
+"""
+    assert [line.partition(":")[0] for line in problems(text)] == ["teams[0].id", "reps[0].id"]
 
 
 def test_an_id_that_is_there_twice_hides_no_broken_reference(problems):
@@ -352,9 +384,9 @@ def test_an_open_address_is_reported_beside_mistakes_in_other_keys(problems):
 
 
 def test_a_mistake_is_not_reported_a_second_time_by_what_follows_from_it(problems):
-    """Rep 1's team cannot be judged while the teams themselves are wrong."""
-    text = MINIMAL + "team = 'north'\n[[teams]]\nid = 5\n"
-    assert problems(text) == ["teams[0].id: 5 is a whole number; write a text in quotes"]
+    """Rep 1's team cannot be judged while a team has no id."""
+    text = MINIMAL + "team = 'north'\n[[teams]]\nmanager = 'mia'\n"
+    assert problems(text) == ["teams[0].id: missing; add it"]
 
 
 def test_what_is_missing_altogether_is_named(problems):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import os
 import shutil
@@ -20,7 +21,8 @@ import pytest
 
 from distributor.domain.journal import Batch
 from distributor.domain.messages import Settlement
-from distributor.errors import Damaged, StoreFailed
+from distributor.errors import BadConfig, Damaged, StoreFailed
+from distributor.store import sqlite as sqlite_module
 from distributor.store.sqlite import SQLiteStore
 
 from . import builders as b
@@ -219,10 +221,19 @@ def test_the_thread_of_a_file_that_is_no_store_is_waited_for(tmp_path, monkeypat
     assert raised == []
 
 
-async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+async def test_a_folder_that_cannot_be_made_is_a_mistake_of_the_settings(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreFailed, match=r"set \[store\] path"):
+    with pytest.raises(BadConfig, match=r"^store\.path: .*file/x\.db: .*; set it to a place"):
         await SQLiteStore.open(tmp_path / "file" / "x.db", entropy=fixed_entropy)
+
+
+async def test_a_disk_that_fails_is_not(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(sqlite_module, "lock_store", full)
+    with pytest.raises(StoreFailed, match="no space left"):
+        await SQLiteStore.open(tmp_path / "x.db", entropy=fixed_entropy)
 
 
 @pytest.mark.parametrize(("synchronous", "level"), [("full", 2), ("normal", 1)])
