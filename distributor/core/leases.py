@@ -122,7 +122,7 @@ class Leases:
     def release(
         self, lead: Lead, reason: ReleaseReason, because: str, prefers: str = "", by: str = ""
     ) -> None:
-        """A parked, held or closed lead waits in its pool again."""
+        """A lead that is with nobody, whatever its state, waits in its pool again."""
         core = self._core
         flow = core.state.floor.flow
         core.emit(
