@@ -27,7 +27,7 @@ class Apply:
         self.state = state
         self.touched_leads: dict[str, Lead] = {}
         self.touched_reps: dict[str, None] = {}
-        self._by_type: dict[type, Callable[[Any], None]] = {
+        self._by_type: dict[type, Callable[[Any], None] | None] = {
             d.LeadAccepted: self._lead_accepted,
             d.LeadRevived: self._lead_revived,
             d.Assigned: self._assigned,
@@ -50,11 +50,16 @@ class Apply:
             d.TargetMarked: self._target_marked,
             d.FloorApplied: self._floor_applied,
             d.EpochBegan: self._epoch_began,
+            # On record alone: the state is the same afterwards.
+            d.LeadDuplicate: None,
+            d.LeadRejected: None,
+            d.DeadLettered: None,
+            d.EventRecorded: None,
         }
 
     def __call__(self, decision: d.Decision) -> None:
         """Change the state by one decision (a decision that only records something changes none)."""
-        change = self._by_type.get(type(decision))
+        change = self._by_type[type(decision)]
         if change is not None:
             change(decision)
 

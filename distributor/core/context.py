@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from distributor.core.apply import Apply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from distributor.core.pool import Pool
     from distributor.core.state import State
@@ -27,6 +27,7 @@ class Core:
         self.policies: dict[str, Policy] = {}
         self.policy_names: dict[str, str] = {}
         self.stirred: dict[str, None] = {}
+        self.shrunk: dict[str, None] = {}
         self.out: list[Decision] = []
 
     @property
@@ -41,6 +42,11 @@ class Core:
     def stir(self, pool_id: str) -> None:
         """Something changed in a pool: its policy will be asked."""
         self.stirred[pool_id] = None
+
+    def shrink(self, pools: Iterable[Pool]) -> None:
+        """There may be fewer to ask in these pools: their leads are looked through after the event."""
+        for pool in pools:
+            self.shrunk[pool.plan.id] = None
 
     def policy_of(self, lead: Lead) -> Policy | None:
         """The policy that must hear about this lead; None for a test lead, which is nobody's work."""

@@ -84,6 +84,8 @@ class Engine:
         for pool in self.state.pools.values():
             pool.now_ns = self.state.now_ns
         self._by_type[type(event)](event)
+        if core.shrunk:
+            self._leases.hold_all_exhausted()
         self._ticking.place_tests()
         if core.stirred:
             self._matching.run()
@@ -166,8 +168,8 @@ class Engine:
         for rep in self.state.reps.values():
             if not rep.listed and rep.open:
                 self._leases.take_back(rep, "rep_removed", f"{rep.id} is no longer on the floor")
-        for pool_id in list(self.state.pools):
-            self._look_again(pool_id)
+        self._leave_old_pools()
+        core.shrink(self.state.pools.values())
 
     def _windows(self, floor: Floor) -> dict[str, int]:
         """How many open leads the policies need their reps to have, where that is more than one."""
@@ -176,13 +178,9 @@ class Engine:
         needed = {name: getattr(policy, "window", 1) for name, policy in policies.items()}
         return {name: window for name, window in needed.items() if window > 1}
 
-    def _look_again(self, pool_id: str) -> None:
-        """The leads that wait in a pool under new settings: it may be gone, or those who may take
-        them."""
-        pool = self.state.pools[pool_id]
-        if not self.state.is_listed(pool_id):
-            for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *pool.tests]:
-                self._leases.welcome(self.state.leads[key])
-        else:
-            for key in pool.restricted():
-                self._leases.hold_if_exhausted(self.state.leads[key])
+    def _leave_old_pools(self) -> None:
+        """The leads that wait in a pool that is not configured any more go on elsewhere."""
+        for pool_id, pool in list(self.state.pools.items()):
+            if not self.state.is_listed(pool_id):
+                for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *pool.tests]:
+                    self._leases.welcome(self.state.leads[key])

@@ -112,6 +112,18 @@ class Leases:
         pool = self._core.pool_of(lead)
         if pool is None or lead.state != "waiting" or lead.test or not pool.exhausted(lead):
             return  # a test lead that all refused ends by itself
+        self._hold_as_refused(lead)
+
+    def hold_all_exhausted(self) -> None:
+        """Do so with all leads of the pools where somebody left."""
+        core = self._core
+        for pool_id in core.shrunk:
+            pool = core.state.pools.get(pool_id)
+            for lead in pool.all_exhausted() if pool is not None else ():
+                self._hold_as_refused(lead)
+        core.shrunk = {}
+
+    def _hold_as_refused(self, lead: Lead) -> None:
         names = ", ".join(lead.excluded)
         self.hold(lead, "all_refused", f"every signed-on rep was asked once: {names}")
 
@@ -122,7 +134,7 @@ class Leases:
     def release(
         self, lead: Lead, reason: ReleaseReason, because: str, prefers: str = "", by: str = ""
     ) -> None:
-        """A parked, held or closed lead waits in its pool again."""
+        """A lead that is with nobody, whatever its state, waits in its pool again."""
         core = self._core
         flow = core.state.floor.flow
         core.emit(

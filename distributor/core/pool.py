@@ -106,10 +106,6 @@ class Pool:
         """How many leads of a kind wait. Tests are counted apart: they must not keep real ones out."""
         return len(self.tests) if test else self.waiting
 
-    def restricted(self) -> list[str]:
-        """Keys of the waiting leads that not every member may take, oldest first."""
-        return self._queues.restricted()
-
     def lead(self, key: str) -> Lead | None:
         return self._leads.get(key)
 
@@ -237,17 +233,41 @@ class Pool:
 
         One who dropped offline while the lead was here was not asked: it counts until ``back_by_ns``.
         """
-        if not lead.excluded:
+        if not lead.excluded or self._anyone_signed_on(lead.excluded):
             return False
-        # Ends at the first one left to ask: on a large floor that is nearly at once.
-        return not any(
-            (rep.state != "offline" or self._back_soon(rep, lead)) and rep.id not in lead.excluded
-            for rep in self.members.values()
+        return lead.received_ns >= _latest(self._back_soon(), lead.excluded)
+
+    def all_exhausted(self) -> list[Lead]:
+        """The leads that are ``exhausted``, oldest first. Leads that the same reps had are judged as one:
+        at the end of a shift they are many, and so are the reps who leave."""
+        found: list[Lead] = []
+        back_soon: list[tuple[int, str]] | None = None
+        for excluded, keys in self._queues.by_excluded.items():
+            if self._anyone_signed_on(excluded):
+                continue
+            back_soon = self._back_soon() if back_soon is None else back_soon
+            since_ns = _latest(back_soon, excluded)
+            leads = [self._leads[key] for key in keys]
+            found += [lead for lead in leads if lead.received_ns >= since_ns]
+        return sorted(found, key=lambda lead: (lead.clock_ns, lead.key))
+
+    def _anyone_signed_on(self, excluded: tuple[str, ...]) -> bool:
+        """Whether a member is signed on who is not ``excluded``. Ends at the first one."""
+        return any(
+            rep_id not in excluded
+            for verdict, group in self._groups.items()
+            if verdict != "offline"
+            for rep_id in group
         )
 
-    def _back_soon(self, rep: Rep, lead: Lead) -> bool:
-        """Whether a rep who is offline dropped out a moment ago and would have been asked."""
-        return lead.received_ns < rep.since_ns and self.now_ns < back_by_ns(rep, self.flow)
+    def _back_soon(self) -> list[tuple[int, str]]:
+        """Members who dropped offline a moment ago, as (since, rep), the latest first."""
+        gone = [
+            (rep.since_ns, rep.id)
+            for rep in self.members.values()
+            if rep.state == "offline" and self.now_ns < back_by_ns(rep, self.flow)
+        ]
+        return sorted(gone, reverse=True)
 
     # -- members -------------------------------------------------------------------------------
 
@@ -317,6 +337,12 @@ class Pool:
 
     def draw(self, *parts: int) -> float:
         return draw(self._seed, *parts)
+
+
+def _latest(gone: list[tuple[int, str]], excluded: tuple[str, ...]) -> int:
+    """When the last one of ``gone`` left who is not ``excluded``: who came before that was here when
+    the lead was, and would have been asked. 0 where there is none."""
+    return next((since_ns for since_ns, rep_id in gone if rep_id not in excluded), 0)
 
 
 def _keep(table: dict[str, Rep], rep: Rep, *, wanted: bool) -> None:

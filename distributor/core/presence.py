@@ -83,9 +83,7 @@ class Presence:
     def go_offline(self, rep: Rep) -> None:
         """The grace is over: what the rep did not call goes back."""
         self._leases.take_back(rep, "rep_offline", f"{rep.id} went offline")
-        for pool in self._core.state.pools_of.get(rep.id, ()):
-            for key in pool.restricted():
-                self._leases.hold_if_exhausted(self._core.state.leads[key])
+        self._core.shrink(self._core.state.pools_of.get(rep.id, ()))
 
     def due(self, rep: Rep, due_ns: int) -> None:
         """A time of this rep has come: grace, pace, wrap-up, pause or override is over. A time that

@@ -12,7 +12,7 @@ valuable ones are the nearest to that peak on either side of it.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush, merge
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedList
@@ -33,6 +33,8 @@ class Queues:
         self.open: dict[float, SortedList] = {}
         self.refused: dict[float, SortedList] = {}
         self.held: dict[tuple[str, float], SortedList] = {}
+        self.by_excluded: dict[tuple[str, ...], dict[str, None]] = {}
+        """The keys of the leads that somebody had before, by who that was."""
         self._leads = leads
         self._owners: dict[str, str] = {}
         self._holds: list[Slot] = []
@@ -42,10 +44,20 @@ class Queues:
         if lead.prefers and lead.prefers not in lead.excluded:
             self._owners[lead.key] = lead.prefers
             heappush(self._holds, (lead.since_ns, lead.key))
+        if lead.excluded:
+            self.by_excluded.setdefault(lead.excluded, {})[lead.key] = None
         self._queue(lead).add((lead.clock_ns, lead.key))
 
     def remove(self, lead: Lead) -> None:
         """A lead waits no more; ``lead`` is its record while it waited."""
+        if lead.excluded:
+            group = self.by_excluded[lead.excluded]
+            del group[lead.key]
+            if not group:
+                del self.by_excluded[lead.excluded]
+        self._take_out(lead)
+
+    def _take_out(self, lead: Lead) -> None:
         queue = self._queue(lead)
         queue.remove((lead.clock_ns, lead.key))
         owner = self._owners.pop(lead.key, "")
@@ -71,7 +83,7 @@ class Queues:
             since_ns, key = heappop(self._holds)
             if key in self._owners and self._leads[key].since_ns == since_ns:
                 lead = self._leads[key]
-                self.remove(lead)
+                self._take_out(lead)
                 self._queue(lead).add((lead.clock_ns, key))
 
     # -- looks ---------------------------------------------------------------------------------
@@ -79,10 +91,6 @@ class Queues:
     def all(self) -> list[SortedList]:
         """Every queue."""
         return [*self.open.values(), *self.refused.values(), *self.held.values()]
-
-    def restricted(self) -> list[str]:
-        """Keys of the leads that not every member may have, oldest first."""
-        return [key for _, key in merge(*self.refused.values(), *self.held.values())]
 
     def open_heads(self, peak: Slot) -> Iterator[Lead]:
         """The open lead next to ``peak`` on either side in each class."""

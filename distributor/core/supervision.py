@@ -142,15 +142,8 @@ class Supervision:
         if lead.assignment_id:
             self._leases.end(lead, "supervisor", because, by=who)
             lead = self._core.state.leads[lead.key]
-        elif can(lead, "return"):
-            lead = self._park_out(lead, because, who)
         if can(lead, "release"):
             self._leases.release(lead, "supervisor", because, by=who)
-
-    def _park_out(self, lead: Lead, because: str, who: str) -> Lead:
-        """A lead in work of which the assignment is over goes by way of the desk."""
-        self._leases.hold(lead, "working_limit", because)
-        return self._core.state.leads[lead.key]
 
     def _assign(self, event: SupervisorActed, lead: Lead, because: str) -> None:
         core = self._core

@@ -59,12 +59,9 @@ class Ticking:
 
     def _rep(self, rep: Rep, due_ns: int) -> None:
         self._presence.due(rep, due_ns)
-        if due_ns != self._core.state.back_by_ns(rep):
-            return
-        # It did not come back: what only this rep had not refused goes to the desk.
-        for pool in self._core.state.pools_of.get(rep.id, ()):
-            for key in pool.restricted():
-                self._leases.hold_if_exhausted(self._core.state.leads[key])
+        if due_ns == self._core.state.back_by_ns(rep):
+            # It did not come back: what only this rep had not refused goes to the desk.
+            self._core.shrink(self._core.state.pools_of.get(rep.id, ()))
 
     def _standard(self, lead: Lead, due_ns: int) -> None:
         """Nobody had reached the lead when its time was over."""

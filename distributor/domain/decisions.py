@@ -264,7 +264,8 @@ class LeadHeld(Struct, frozen=True, array_like=True, tag=True, tag_field="decisi
 
 
 class LeadReleased(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
-    """A parked, closed or held lead waits in its pool again. ``prefers``: the rep asked first."""
+    """A lead that has no assignment (parked, held, closed, or in work still) waits in its pool again.
+    ``prefers``: the rep asked first."""
 
     lead_key: str
     reason: ReleaseReason

@@ -236,13 +236,13 @@ class Metrics:
         is now, also when it is closed; None counts what can be counted without."""
         handlers = self._handlers
         for decision in entry.decisions:
-            handle = handlers.get(type(decision))
+            handle = handlers[type(decision)]
             if handle is not None:
                 handle(decision, entry, lead_of)
         if type(entry.event) is SupervisorActed:
             self._supervised(entry.event, entry.decisions)
 
-    def _make_handlers(self) -> dict[type, _Handler]:
+    def _make_handlers(self) -> dict[type, _Handler | None]:
         return {
             d.LeadAccepted: self._accepted,
             d.LeadDuplicate: self._duplicate,
@@ -259,6 +259,18 @@ class Metrics:
             d.LeadReleased: self._released,
             d.LeadDeferred: self._deferred,
             d.FloorApplied: self._floor_applied,
+            # Nothing counts these; what they change is measured as it is.
+            d.LeadRevived: None,
+            d.DeliveryAccepted: None,
+            d.WorkEnded: None,
+            d.LeadRerouted: None,
+            d.LeaseRestarted: None,
+            d.PresenceChanged: None,
+            d.RepControlled: None,
+            d.FlowChanged: None,
+            d.MemoryRecorded: None,
+            d.TargetMarked: None,
+            d.EpochBegan: None,
         }
 
     def _accepted(self, decision: d.LeadAccepted, entry: Entry, _: LeadOf) -> None:

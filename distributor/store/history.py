@@ -10,17 +10,28 @@ from distributor.domain.decisions import (
     AssignmentEnded,
     AttemptRecorded,
     ContactRecorded,
+    DeadLettered,
     Decision,
     DeliveryAccepted,
+    EpochBegan,
     EventRecorded,
+    FloorApplied,
+    FlowChanged,
     LeadAccepted,
     LeadDeferred,
     LeadDuplicate,
     LeadHeld,
+    LeadRejected,
     LeadReleased,
     LeadRerouted,
+    LeadRevived,
     LeaseRestarted,
+    MemoryRecorded,
+    PresenceChanged,
+    RepControlled,
+    StandardCounted,
     StatusChanged,
+    TargetMarked,
     WorkEnded,
 )
 from distributor.domain.journal import Entry
@@ -40,7 +51,7 @@ def history(store: ReadOnly, lead_key: str) -> list[dict[str, Any]]:
 def _said_by(entry: Entry, lead_key: str) -> list[dict[str, Any]]:
     found = []
     for decision in entry.decisions:
-        describe = _DESCRIBE.get(type(decision))
+        describe = _DESCRIBE[type(decision)]
         if describe is None or key_of(decision) != lead_key:
             continue
         kind, because, more = describe(decision)
@@ -149,7 +160,7 @@ def _event(decision: EventRecorded) -> Description:
     return decision.outcome, because, {"event_id": decision.event_id, "event": decision.type}
 
 
-_DESCRIBE: dict[type, Callable[[Any], Description]] = {
+_DESCRIBE: dict[type, Callable[[Any], Description] | None] = {
     LeadAccepted: _received,
     LeadDuplicate: _duplicate,
     Assigned: _assigned,
@@ -165,4 +176,16 @@ _DESCRIBE: dict[type, Callable[[Any], Description]] = {
     LeaseRestarted: _restarted,
     LeadDeferred: _deferred,
     EventRecorded: _event,
+    # No news of the lead, or told by what stands beside it.
+    LeadRejected: None,
+    DeadLettered: None,
+    LeadRevived: None,
+    StandardCounted: None,
+    PresenceChanged: None,
+    RepControlled: None,
+    FlowChanged: None,
+    MemoryRecorded: None,
+    TargetMarked: None,
+    FloorApplied: None,
+    EpochBegan: None,
 }

@@ -1,7 +1,7 @@
 """From a batch to rows: pure, and on the way of every lead, so it writes only what somebody reads.
 
-Each handler below puts one kind of decision into the tables that people query. Decisions without a
-handler live in the journal alone.
+Each handler below puts one kind of decision into the tables that people query; the other kinds, named
+beside them, live in the journal alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from distributor.domain.decisions import (
     ContactRecorded,
     DeadLettered,
     DeliveryAccepted,
+    EpochBegan,
     EventRecorded,
     FloorApplied,
     FlowChanged,
@@ -23,11 +24,15 @@ from distributor.domain.decisions import (
     LeadDeferred,
     LeadDuplicate,
     LeadHeld,
+    LeadRejected,
     LeadReleased,
     LeadRerouted,
+    LeadRevived,
     LeaseRestarted,
+    MemoryRecorded,
     PresenceChanged,
     RepControlled,
+    StandardCounted,
     StatusChanged,
     TargetMarked,
     WorkEnded,
@@ -89,7 +94,7 @@ def project(batch: Batch) -> Rows:
     for entry in batch.entries:
         journal.append(pack_entry(entry))
         for decision in entry.decisions:
-            handler = _HANDLERS.get(type(decision))
+            handler = _HANDLERS[type(decision)]
             if handler is not None:
                 handler(rows, decision, entry)
     rows.leads = [lead_row(lead) for lead in batch.leads]
@@ -228,7 +233,7 @@ def _target(rows: Rows, decision: TargetMarked, entry: Entry) -> None:
     rows.targets[decision.target] = (decision.target, decision.up, decision.reason, entry.at_ns)
 
 
-_HANDLERS: dict[type, Callable[[Rows, Any, Entry], None]] = {
+_HANDLERS: dict[type, Callable[[Rows, Any, Entry], None] | None] = {
     LeadAccepted: _accepted,
     LeadDuplicate: _about_lead,
     DeadLettered: _dead_letter,
@@ -250,4 +255,10 @@ _HANDLERS: dict[type, Callable[[Rows, Any, Entry], None]] = {
     FlowChanged: _flow,
     FloorApplied: _floor,
     TargetMarked: _target,
+    # In the journal alone.
+    LeadRejected: None,
+    LeadRevived: None,
+    StandardCounted: None,
+    MemoryRecorded: None,
+    EpochBegan: None,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -14,6 +16,7 @@ from distributor.domain.decisions import (
     LeadDuplicate,
     LeadHeld,
     LeadRejected,
+    LeadReleased,
     StandardCounted,
     StatusChanged,
     WorkEnded,
@@ -444,6 +447,24 @@ def test_nobody_puts_back_by_mistake_a_lead_that_must_not_be_called() -> None:
     scene.report("status", key, status="dnc")
     scene.report("status", key, status="lost")  # a correction
     assert only(scene.do(recycle), EventRecorded).outcome == "accepted"
+
+
+@pytest.mark.parametrize("action", ["recycle", "assign"])
+def test_a_lead_in_work_without_an_assignment_is_moved_and_is_no_case_for_the_desk(
+    action: Any,
+) -> None:
+    scene = Scene()
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("contacted", key)
+    scene.report("status", key, status="callback", callback_ns=BEGIN + 3600 * SECOND)
+    scene.report("status", key, status="working")
+    assert (scene.look(key).state, scene.look(key).assignment_id) == ("working", "")
+    scene.ready("ben")
+    moved_ = scene.do(SupervisorActed(action, "mia", "wrong rep", rep="ben", lead_key=key))
+    assert only(moved_, LeadReleased).because == "by mia: wrong rep"
+    assert only(moved_, Assigned).at_ns == BEGIN
+    assert not scene.decided(LeadHeld)
 
 
 def test_a_move_that_the_table_does_not_have_is_an_error_and_changes_nothing() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from distributor.core.pool import Pool
 from distributor.domain.decisions import AssignmentEnded
 from distributor.domain.events import FloorChanged, TargetChanged
 from distributor.domain.faults import PolicyMisbehaved
@@ -180,3 +181,30 @@ def test_a_policy_that_insists_on_a_refused_recall_has_gone_astray() -> None:
     key = scene.lead("1")
     with pytest.raises(PolicyMisbehaved, match="asks again"):
         scene.report("attempted", key)
+
+
+def test_who_signs_off_costs_the_same_however_many_leads_others_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+    anyone = Pool._anyone_signed_on
+
+    def counted(pool: Pool, excluded: tuple[str, ...]) -> bool:
+        looks.append(excluded)
+        return anyone(pool, excluded)
+
+    def end_of_shift(leads: int) -> int:
+        scene = Scene(["ana", "ben", "cy", "dee"], policy="longest_idle")
+        scene.ready("ana")
+        scene.ready("ben", "cy", "dee", state="busy")
+        keys = [scene.lead(str(number)) for number in range(leads)]
+        for key in keys:
+            scene.report("rejected", key)
+        looks.clear()
+        scene.ready("ben", "cy", "dee", state="offline")
+        scene.at(60)
+        assert {scene.look(key).reason for key in keys} == {"all_refused"}
+        return len(looks)
+
+    monkeypatch.setattr(Pool, "_anyone_signed_on", counted)
+    assert end_of_shift(100) == end_of_shift(10)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from distributor.core.pool import GUARD_SECONDS, OWNER_HOLD_SECONDS, Pool
+from distributor.core.pool import GUARD_SECONDS, OWNER_HOLD_SECONDS, Pool, back_by_ns
 from distributor.domain.floor import FlowPlan, PoolPlan
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
@@ -74,7 +74,7 @@ def _pool(rows: list[tuple[Any, ...]], verdicts: list[str]) -> tuple[Pool, dict[
     pool = Pool(PoolPlan("default"), FlowPlan(), held, 7)
     pool.now_ns = BEGIN
     for rep_id, verdict in zip(REPS, verdicts, strict=False):
-        state: Any = verdict if verdict in ("busy", "away") else "ready"
+        state: Any = verdict if verdict in ("busy", "away", "offline") else "ready"
         rep = pool.members[rep_id] = Rep(rep_id, "north", state=state, open={})
         pool.place(rep, verdict)
     for number, (quality, age, waits, excluded, prefers) in enumerate(rows):
@@ -85,6 +85,35 @@ def _pool(rows: list[tuple[Any, ...]], verdicts: list[str]) -> tuple[Pool, dict[
         held[key] = lead
         pool.add(lead)
     return pool, held
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(leads, st.lists(st.integers(-40, 300), min_size=len(REPS), max_size=len(REPS)))
+def test_all_leads_that_nobody_is_left_to_ask_for_are_found_oldest_first(
+    rows: list[tuple[Any, ...]], gone_for: list[int]
+) -> None:
+    """A rep who is gone for less than no time is signed on."""
+    pool, held = _pool(rows, ["offline" if seconds > 0 else "busy" for seconds in gone_for])
+    for rep, seconds in zip(pool.members.values(), gone_for, strict=True):
+        rep.since_ns = BEGIN - abs(seconds) * SECOND
+
+    def left(lead: Lead) -> list[Rep]:
+        others = [rep for rep in pool.members.values() if rep.id not in lead.excluded]
+        here = [rep for rep in others if rep.state != "offline"]
+        soon = [rep for rep in others if back_by_ns(rep, pool.flow) > BEGIN]
+        return here + [rep for rep in soon if lead.received_ns < rep.since_ns]
+
+    def found() -> list[str]:
+        return [lead.key for lead in pool.all_exhausted()]
+
+    old = [lead for lead in pool.oldest(99) if lead.excluded and not left(lead)]
+    assert found() == [lead.key for lead in old]
+    assert all(pool.exhausted(lead) == (lead in old) for lead in held.values())
+    assert list(pool.in_order(BEGIN, 99)) is not None  # holds that are over end here
+    assert found() == [lead.key for lead in old]
+    for lead in list(held.values()):
+        pool.remove(lead)
+    assert found() == []
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
@@ -114,11 +143,7 @@ def test_the_best_lead_and_the_order_are_those_of_a_plain_sort(
             first = next(iter(may_have({rep.id: rep})), None)
             takes = [lead for lead in listed if pool.may_take(rep, lead)]
             assert bool(takes) or first is None or limit == 1
-    everybodys = [x for x in held.values() if not x.excluded and not x.prefers]
-    assert pool.restricted() == sorted(
-        (x.key for x in held.values() if x not in everybodys),
-        key=lambda key: (held[key].clock_ns, key),
-    )
+    assert [*pool.oldest(99)] == sorted(held.values(), key=lambda x: (x.clock_ns, x.key))
     for lead in list(held.values()):
         pool.remove(lead)
     assert pool.waiting == 0
