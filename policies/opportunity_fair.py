@@ -24,7 +24,8 @@ from distributor.domain.decisions import EndCause
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Lease, PoolView
 from distributor.domain.rep import Rep
-from policies.push import Key, PushPolicy, RepOrder, called, override_share, runner_up
+from distributor.domain.shares import share_in_force
+from policies.push import Key, PushPolicy, RepOrder, called, runner_up
 
 
 class _Balance(msgspec.Struct, array_like=True, gc=False):
@@ -75,7 +76,7 @@ class OpportunityFair(PushPolicy):
         """A rep takes part while it has a free slot and is not held back."""
         if self._pool is None:
             return
-        takes_part = rep.id in self._pool.available and override_share(rep, now_ns) > 0.0
+        takes_part = rep.id in self._pool.available and share_in_force(rep, now_ns) > 0.0
         balance = self._balances.setdefault(rep.id, _Balance())
         if takes_part and not balance.part:
             balance.own, balance.part = balance.own - self._all, True

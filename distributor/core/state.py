@@ -64,6 +64,8 @@ class State:
         self.leads: dict[str, Lead] = {}
         self.by_vendor: dict[tuple[str, str], str] = {}
         self.reps: dict[str, Rep] = {}
+        self.slowed: dict[str, Rep] = {}
+        """The reps whose flow a supervisor's override lessens. Pools hold this very dictionary."""
         self.pools: dict[str, Pool] = {}
         self.pools_of: dict[str, list[Pool]] = {}
         self.ledger = Ledger(self._held)
@@ -185,7 +187,9 @@ class State:
         """The pool of ``plan``, kept with its leads where it exists already."""
         pool = self.pools.get(plan.id)
         if pool is None:
-            pool = self.pools[plan.id] = Pool(plan, self.floor.flow, self.leads, self.seed)
+            pool = self.pools[plan.id] = Pool(
+                plan, self.floor.flow, self.leads, self.seed, self.slowed
+            )
         pool.plan, pool.flow = plan, self.floor.flow
         return pool
 
@@ -249,6 +253,13 @@ class State:
             for rep_id in ids:
                 self.pools_of[rep_id].append(pool)
 
+    def note_override(self, rep: Rep) -> None:
+        """Keep ``slowed`` in line with the rep's override."""
+        if rep.override is not None and rep.override < 1.0:
+            self.slowed[rep.id] = rep
+        else:
+            self.slowed.pop(rep.id, None)
+
     def verdict(self, rep: Rep) -> str:
         """A rep's standing now: ``available`` or ``held_back`` (may receive), ``full_pipeline``, or why
         nothing can be given."""
@@ -306,6 +317,7 @@ class State:
         kept = {key: was.closed.get(key, self.leads[key].since_ns) for key in self.closed}
         self.closed = OrderedDict(sorted(kept.items(), key=lambda item: (item[1], item[0])))
         for rep in self.reps.values():
+            self.note_override(rep)
             for due_ns in (
                 rep.offline_due_ns,
                 rep.free_from_ns,

@@ -54,7 +54,8 @@ class Ticking:
                     self._lead(state.leads[key], due_ns)
         for pool_id, policy in core.policies.items():
             wake_ns = policy.wake_ns()
-            if wake_ns is not None and wake_ns <= core.now_ns:
+            woken = wake_ns is not None and wake_ns <= core.now_ns
+            if woken or core.state.pools[pool_id].look_again_ns() is not None:
                 core.stir(pool_id)
 
     def _rep(self, rep: Rep, due_ns: int) -> None:

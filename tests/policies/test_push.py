@@ -216,35 +216,3 @@ class _Wide(MiniPool):
 
     def best(self, now_ns: int) -> Lead | None:
         return self.only
-
-
-@pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_an_override_is_a_share_of_the_leads_where_weights_do_not_count(
-    policy: type[PushPolicy], share: float
-) -> None:
-    desk = Desk(policy, reps=2)
-    desk.give(2)
-    desk.rep(0).override = share
-    desk.changed(desk.rep(0))
-    before = desk.counts["rep0"]
-    desk.give(400)
-    got = desk.counts["rep0"] - before
-    # of two equals the slowed one gets the less the less it is asked, never more than its share
-    assert share * 400 * 0.4 <= got <= share * 400 * 1.2, got
-
-
-@pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])
-def test_a_lead_is_not_stuck_beside_a_rep_with_an_override(policy: type[PushPolicy]) -> None:
-    """Asked anew each minute: of 20 leads that wait for the only rep, all are given in time."""
-    desk = Desk(policy, reps=1)
-    desk.rep(0).override = 0.3
-    desk.changed(desk.rep(0))
-    for number in range(20):
-        desk.lead(f"L{number}")
-    at_once = desk.counts["rep0"]
-    assert at_once < 20
-    desk.advance(1_800.0)
-    assert desk.counts["rep0"] == 20
-    assert desk.policy.wake_ns() is None
-    assert not desk.problems
