@@ -168,6 +168,8 @@ class Apply:
         lead = self.state.leads[decision.lead_key]
         if not lead.attempted_ns:
             self._put(changed(lead, attempted_ns=decision.at_ns))
+        if lead.state == "assigned" and lead.rep == decision.rep:
+            self.state.dialled[lead.key] = decision.result
 
     def _contact_recorded(self, decision: d.ContactRecorded) -> None:
         lead = self.state.leads[decision.lead_key]

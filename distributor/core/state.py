@@ -32,7 +32,8 @@ class Head(Struct):
     """Everything of the state but the leads: the head of a snapshot.
 
     ``closed``: since when a closed lead is kept in memory, where that is not when it was closed.
-    ``windows``: open leads that policies need their reps to have, see ``FloorApplied``.
+    ``windows``: open leads that policies need their reps to have, see ``FloorApplied``. ``dialled``: what
+    the last dial of a lead that its rep has not reached came to.
     """
 
     floor: Floor
@@ -48,6 +49,7 @@ class Head(Struct):
     salt: str = ""
     closed: dict[str, int] = {}
     windows: dict[str, int] = {}
+    dialled: dict[str, str] = {}
 
 
 class State:
@@ -73,6 +75,7 @@ class State:
         self.memories: dict[tuple[str, str], bytes] = {}
         self.targets_down: dict[str, str] = {}
         self.deferred: dict[str, str] = {}
+        self.dialled: dict[str, str] = {}
         self.closed: OrderedDict[str, int] = OrderedDict()
         self._forget_ns = 0
         self.desk: dict[str, None] = {}
@@ -88,6 +91,8 @@ class State:
             self.ledger.move(old.state, lead.state)
         if lead.state != "waiting" and self.deferred:
             self.deferred.pop(lead.key, None)
+        if lead.state != "assigned" and self.dialled:
+            self.dialled.pop(lead.key, None)
         if lead.state == "exception":
             self.desk[lead.key] = None
         elif old is not None and old.state == "exception":
@@ -294,6 +299,7 @@ class State:
                 now_ns=self.now_ns,
                 closed={k: at for k, at in self.closed.items() if at != self.leads[k].since_ns},
                 windows=self.windows,
+                dialled=dict(self.dialled),
             )
         )
 
@@ -311,7 +317,7 @@ class State:
             if pool_id in self.pools:
                 self.pools[pool_id].picks = picks
         self.targets_down = dict.fromkeys(was.targets_down, "")
-        self.deferred = was.deferred
+        self.deferred, self.dialled = was.deferred, was.dialled
         for lead in leads:
             self._take_back(lead)
         kept = {key: was.closed.get(key, self.leads[key].since_ns) for key in self.closed}

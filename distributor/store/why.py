@@ -78,7 +78,9 @@ def why(store: ReadOnly, lead_key: str, rep: str | None, now_ns: int) -> Json | 
             _add_standstill(store, answer, lead, now_ns, rep)
     if rep is not None:
         named = [one for one in answer["candidates"] if one["rep"] == rep]
-        answer["candidates"] = named[:1] or [_verdict_then(store, rep, seq)]
+        pool = decision.pool if isinstance(decision, Assigned) else lead["pool"]
+        outside = None if named else _outside(store, rep, pool)
+        answer["candidates"] = named[:1] or [outside or _verdict_then(store, rep, seq)]
     return answer
 
 
@@ -165,6 +167,21 @@ def _waiting_lead(store: ReadOnly, lead_key: str) -> Waiting:
 
 _ON_RECORD = ("held_back", "paused")
 """Verdicts of which the rep's own history says more than the decision does."""
+
+
+def _outside(store: ReadOnly, rep: str, pool: str) -> Json | None:
+    """The verdict on a rep of the floor who is no member of the pool; None for one who is, or was."""
+    floor, record = _floor(store), _rep(store, rep)
+    if record is None or not record.listed or all(plan.id != pool for plan in floor.pools):
+        return None
+    pools = pools_of(floor, rep)
+    if not pools:
+        return verdict(rep, **rep_waits(rep, pools, {}, {})[0])
+    if all(plan.id != pool for plan in pools):
+        names = ", ".join(plan.id for plan in pools)
+        because = f"{rep} is no member of the lead's pool {pool}, but of {names}: see [[pools]]"
+        return verdict(rep, "not_a_member", because)
+    return None
 
 
 def _more_exactly(store: ReadOnly, one: Json, seq: int, decided: Decision) -> Json:

@@ -69,6 +69,9 @@ def store(here, monkeypatch):
         def why(self, lead_key, rep=None, now_ns=0):
             return {**LEAD, "rep": rep or "ana"} if lead_key == LEAD["lead_key"] else None
 
+        def knows_rep(self, rep):
+            return rep in ("ana", "ben")
+
         def why_idle(self, rep, now_ns):
             assert now_ns > 0
             return IDLE if rep == "ana" else None
@@ -402,10 +405,19 @@ def test_why_idle_prints_the_flow_and_its_reasons(store, capsys):
     assert json.loads(capsys.readouterr().out) == IDLE
 
 
-@pytest.mark.parametrize("words", [["why", "ZZ"], ["why", "ZZ", "--json"], ["why-idle", "zoe"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["why", "ZZ"],
+        ["why", "ZZ", "--json"],
+        ["why", "AB0000000001", "--rep", "zoe"],
+        ["why-idle", "zoe"],
+    ],
+)
 def test_an_unknown_lead_or_rep_exits_3(store, capsys, words):
     assert main([*words, "--store", store]) == 3
-    assert words[1] in one_line(capsys)
+    asked = words[-1] if "--rep" in words else words[1]
+    assert asked in one_line(capsys)
 
 
 def test_the_store_is_found_through_the_configuration_even_a_bad_one(here, store, capsys):

@@ -289,3 +289,30 @@ async def test_who_was_held_back_at_an_assignment_has_the_numbers_of_that_moment
     assert told["ben"] == {"rep": "ben", "verdict": "slow_contact", "because": SLOW_TOLD}
     assert told["cleo"]["because"] == "cleo was paused by mia at 09:00:59Z: coaching"
     assert reader.why(b.key(1), "ben")["candidates"] == [told["ben"]]
+
+
+@pytest.mark.parametrize("state", ["ready", "offline"])
+async def test_a_rep_outside_the_pool_is_told_so_whatever_else_it_was(tell, reader, state):
+    """The same that ``why_idle`` says, for a lead that somebody has and for one that waits."""
+    reps = [Rep(name, "north", state=state) for name in ("ana", "ben", "outs", "west")]
+    plans = tuple(
+        RepPlan(rep.id, rep.id if rep.id in ("outs", "west") else "north") for rep in reps
+    )
+    pools = (PoolPlan("default", teams=("north",)), PoolPlan("other", teams=("west",)))
+    await tell(
+        FloorApplied(Floor("digest", reps=plans, pools=pools)),
+        *(PresenceChanged(rep.id, state, b.T0, "mqtt") for rep in reps),
+        reps=reps,
+    )
+    await tell(b.assign(1), leads=[b.assigned(1)])
+    await tell(leads=[b.waiting(2)])
+    for number in (1, 2):
+        (outs,) = reader.why(b.key(number), "outs", now_ns=b.T0)["candidates"]
+        assert outs["verdict"] == "no_pool"
+        assert outs["because"] == "outs belongs to no pool: see [[pools]]"
+        (west,) = reader.why(b.key(number), "west", now_ns=b.T0)["candidates"]
+        assert west["verdict"] == "not_a_member"
+        assert "no member of the lead's pool default, but of other" in west["because"]
+    if state == "ready":
+        reasons = reader.why_idle("outs", b.T0)["reasons"]
+        assert reasons == [{"code": outs["verdict"], "because": outs["because"]}]
