@@ -93,13 +93,15 @@ class RepOrder:
 class PushPolicy:
     """The common half. A subclass gives ``_order`` and ``_sentence``, and overrides what it hears.
 
-    ``reason`` is the code that its leases carry, ``note`` names the figure in ``ranked``.
+    ``reason`` is the code that its leases carry, ``note`` names the figure among their numbers.
     """
 
     reason: ClassVar[str] = "push"
     note: ClassVar[str] = ""
     sign: ClassVar[float] = 1.0
     """-1 where the largest figure is first and keys hold it negated."""
+    equals: ClassVar[str] = "as good as equal"
+    """What is said of the next best rep where the figures that are told are the same."""
     weighs_overrides: ClassVar[bool] = False
     """Whether the order itself sees to overrides between 0 and 1 (they multiply the weight)."""
     window: ClassVar[int] = 1
@@ -124,6 +126,18 @@ class PushPolicy:
     ) -> str:
         """Why ``best`` and not ``second``, with the numbers."""
         raise NotImplementedError
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        """A rep's figure in words, beginning with a number; ``place``: 1 for the first choice."""
+        return f"{key[0] * self.sign:.2f} {self.note.replace('_', ' ')}"
+
+    def _next(self, pool: PoolView, best: Key, second: Key | None, now_ns: int) -> str:
+        """The half sentence about the next best rep."""
+        if second is None:
+            return "no other rep could take it"
+        told = self._told(pool, second, 2, now_ns)
+        equal = f", {self.equals}," if told == self._told(pool, best, 2, now_ns) else ""
+        return f"next{equal} is {second[2]} with {told}"
 
     def _memory(self, rep: str) -> bytes:
         """What is to be remembered of a rep ("": of the pool) that was put into ``_changed``."""
@@ -249,7 +263,12 @@ class PushPolicy:
             self.reason,
             self._sentence(pool, chosen, second, now_ns),
             numbers,
-            tuple([(key[2], key[0] * sign, note) for key in ranked]),
+            tuple(
+                [
+                    (key[2], key[0] * sign, self._told(pool, key, place, now_ns))
+                    for place, key in enumerate(ranked, start=1)
+                ]
+            ),
         )
 
 
@@ -258,8 +277,12 @@ def called(rep: Rep) -> str:
     return rep.name or rep.id
 
 
-def runner_up(second: Key | None, unit: str) -> str:
-    """The half sentence about the next best rep."""
-    if second is None:
-        return "no other rep could take it"
-    return f"next is {second[2]} with {second[0]:.2f} {unit}"
+def several(number: float, what: str) -> str:
+    """``1 open lead``, ``2 open leads``."""
+    return f"{number:.0f} {what}" if number == 1.0 else f"{number:.0f} {what}s"
+
+
+def since(pool: PoolView, at_ns: int, now_ns: int) -> str:
+    """How long ago something was, as finely as it may have decided."""
+    seconds = pool.seconds(at_ns, now_ns)
+    return f"{seconds:.1f} s" if seconds < 10.0 else f"{seconds:.0f} s"

@@ -388,6 +388,23 @@ def test_why_prints_who_when_because_and_the_candidates(store, capsys):
     )
 
 
+EVIL = "gone\x1b[31m\x9b2J \x07 für \u202e heute\nmorgen"
+SHOWN = r"gone\x1b[31m\x9b2J \x07 für \u202e heute morgen"
+
+
+def test_what_a_terminal_would_obey_is_written_out():
+    """Reasons, names and ids come from people and dialers."""
+    told = printing.why_idle_text({"rep": "ana", "reasons": [{"code": "paused", "because": EVIL}]})
+    assert told.splitlines()[-1] == f"  paused  {SHOWN}"
+    candidates = [{"rep": "ana", "verdict": "paused", "because": EVIL}]
+    record = {"lead_key": "K", "rep": "ben", "because": EVIL, "candidates": candidates}
+    assert [line for line in printing.why_text(record).splitlines() if SHOWN in line] == [
+        f"  because:    {SHOWN}",
+        f"  ana        paused   {SHOWN}",
+    ]
+    assert json.loads(printing.as_json(record)) == record
+
+
 def test_why_json_is_the_record(store, capsys):
     assert main(["why", "AB0000000001", "--rep", "ben", "--json", "--store", store]) == 0
     assert json.loads(capsys.readouterr().out) == {**LEAD, "rep": "ben"}
