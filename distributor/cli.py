@@ -188,20 +188,25 @@ def _init(args: argparse.Namespace) -> int:
 def _why(args: argparse.Namespace) -> int:
     with _reader(args) as reader:
         record = reader.why(args.lead_key, args.rep, Clock().now_ns())
-    if record is None:
-        who = f" with rep {args.rep}" if args.rep else ""
-        raise _UnknownError(
-            f"no lead {args.lead_key}{who} in this store; see distributor export leads"
-        )
+        if record is None:
+            raise _UnknownError(
+                f"no lead {args.lead_key} in this store; see distributor export leads"
+            )
+        if args.rep is not None and not reader.knows_rep(args.rep):
+            raise _unknown_rep(args.rep)
     print(printing.as_json(record) if args.json else printing.why_text(record))
     return OK
+
+
+def _unknown_rep(rep: str) -> _UnknownError:
+    return _UnknownError(f"no rep {rep} in this store; name one of the configured reps")
 
 
 def _why_idle(args: argparse.Namespace) -> int:
     with _reader(args) as reader:
         record = reader.why_idle(args.rep, Clock().now_ns())
     if record is None:
-        raise _UnknownError(f"no rep {args.rep} in this store; name one of the configured reps")
+        raise _unknown_rep(args.rep)
     print(printing.as_json(record) if args.json else printing.why_idle_text(record))
     return OK
 

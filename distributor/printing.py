@@ -51,7 +51,7 @@ def as_json(value: object) -> str:
 def why_text(record: Row) -> str:
     """A decision record: who got the lead, when, because of what, and who else was looked at."""
     rep = record.get("rep") or "nobody"
-    lines = [f"lead {record.get('lead_key')}: {rep}"]
+    lines = [f"lead {_cell(record.get('lead_key'))}: {_cell(rep)}"]
     facts = (
         ("when", record.get("at")),
         ("assignment", record.get("assignment_id")),
@@ -59,7 +59,7 @@ def why_text(record: Row) -> str:
         ("reason", record.get("reason")),
         ("because", record.get("because")),
     )
-    lines += [f"  {name + ':':<12}{value}" for name, value in facts if value]
+    lines += [f"  {name + ':':<12}{_cell(value)}" for name, value in facts if value]
     candidates: Sequence[Row] = record.get("candidates") or ()
     rows = [[_cell(row.get(key)) for key in ("rep", "verdict", "because")] for row in candidates]
     if rows:
@@ -73,7 +73,7 @@ def why_idle_text(record: Row) -> str:
     share = f"flow {flow:.2f} of 1" if isinstance(flow, int | float) else "unknown flow"
     reasons: Sequence[Row] = record.get("reasons") or ()
     rows = [[_cell(row.get("code")), _cell(row.get("because"))] for row in reasons]
-    lines = [f"rep {record.get('rep')}: {share}"]
+    lines = [f"rep {_cell(record.get('rep'))}: {share}"]
     if rows:
         lines += ["", *_table(["reason", "because"], rows)]
     else:
@@ -91,7 +91,13 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    """A value in one line. What a terminal would obey, not show, is written out as an escape."""
+    line = "" if value is None else " ".join(str(value).split())
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in line)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def write_csv(kind: str, rows: Iterable[Row], out: TextIO) -> None:

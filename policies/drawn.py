@@ -7,6 +7,7 @@ gives the same choice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 from zlib import crc32
 
 from distributor.domain.decisions import EndCause, WorkEndCause
@@ -27,6 +28,8 @@ def shuffled(pool: PoolView, lead: Lead, first: int, end: int) -> Iterator[int]:
 
 class Drawn(PushPolicy):
     """The available reps by a figure, least first; ties are drawn. A subclass gives ``_figure``."""
+
+    equals: ClassVar[str] = "drawn by lot among equals"
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ from distributor.domain.decisions import EndCause, WorkEndCause
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Intent, Lease, PoolView
 from distributor.domain.rep import Rep
-from policies.push import Key, PushPolicy, RepOrder, called, flow_weight, is_present, runner_up
+from policies.push import Key, PushPolicy, RepOrder, called, flow_weight, is_present, since
 
 CREDIT: Final = 3.0
 """How many leads a rep may be owed."""
@@ -214,12 +214,16 @@ class Fair(PushPolicy):
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
-        (turns, last_ns, _), rep = best
-        since = f"{pool.seconds(last_ns, now_ns):.0f} s ago" if last_ns else "none before"
+        key, rep = best
         return (
-            f"{called(rep)} has had the fewest turns for its weight ({turns:.2f}, "
-            f"last lead {since}); {runner_up(second, 'turns')}."
+            f"{called(rep)} has had the fewest turns for its weight "
+            f"({self._told(pool, key, 1, now_ns)}); {self._next(pool, best[0], second, now_ns)}."
         )
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        turns, last_ns, _ = key
+        last = f"last lead {since(pool, last_ns, now_ns)} ago" if last_ns else "no lead before"
+        return f"{turns:.2f} turns, {last}"
 
     def _memory(self, rep: str) -> bytes:
         return msgspec.msgpack.encode(self._turns[rep])

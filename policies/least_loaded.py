@@ -10,7 +10,7 @@ from typing import ClassVar
 from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.drawn import Drawn
-from policies.push import Key, called, runner_up
+from policies.push import Key, called, several
 
 
 class LeastLoaded(Drawn):
@@ -25,8 +25,11 @@ class LeastLoaded(Drawn):
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
-        rep = best[1]
+        key, rep = best
         return (
-            f"{called(rep)} has {len(rep.open)} open lead(s), nobody of the {len(self._line)} reps with "
-            f"a free slot who may take it has fewer; {runner_up(second, 'open leads')}."
+            f"{called(rep)} has {several(key[0], 'open lead')}, nobody of the {len(self._line)} reps with a "
+            f"free slot who may take it has fewer; {self._next(pool, best[0], second, now_ns)}."
         )
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        return several(key[0], "open lead")

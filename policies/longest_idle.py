@@ -13,7 +13,7 @@ from distributor.domain.decisions import EndCause, WorkEndCause
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
-from policies.push import Key, PushPolicy, RepOrder, called, runner_up
+from policies.push import Key, PushPolicy, RepOrder, called, several, since
 
 
 class LongestIdle(PushPolicy):
@@ -77,11 +77,16 @@ class LongestIdle(PushPolicy):
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
         (_, since_ns, _), rep = best
-        idle = f"for {pool.seconds(since_ns, now_ns):.0f} s" if since_ns else "from the start"
+        idle = f"for {since(pool, since_ns, now_ns)}" if since_ns else "from the start"
         return (
             f"{called(rep)} has waited {idle} with {len(rep.open)} of {rep.window} slots in use; "
-            f"{runner_up(second, self.note.replace('_', ' '))}."
+            f"{self._next(pool, best[0], second, now_ns)}."
         )
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        load, since_ns, _ = key
+        idle = f"waiting for {since(pool, since_ns, now_ns)}" if since_ns else "no lead yet"
+        return f"{several(load, self.note.replace('_', ' ').removesuffix('s'))}, {idle}"
 
     def _place(self, rep: Rep, now_ns: int) -> None:
         if self._pool is not None and rep.id in self._pool.members:

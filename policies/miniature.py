@@ -56,6 +56,7 @@ class MiniFloor:
             rep = Rep(id=f"rep{number}", team="north", window=window, open={}, weight=1.0)
             self.pool.reps[rep.id] = rep
         self.policy = factory()
+        self.pool.keeps_shares = not getattr(self.policy, "weighs_overrides", False)
         self.policy.start(self.pool, self.now_ns)
 
     @property
@@ -223,7 +224,7 @@ class MiniFloor:
             held = [rep.paused_until_ns for rep in self.pool.reps.values() if rep.paused_until_ns]
             holds = [self.pool.hold_ends_ns(lead) for lead in self.pool.waiting_for_owners()]
             held += [at_ns for at_ns in holds if at_ns > self.now_ns]
-            moments = [*due, *held, *([] if wake is None else [wake])]
+            moments = [*due, *held, *([] if wake is None else [wake]), *self.pool.looks_again()]
             moment = min(moments, default=until + 1)
             if moment > until or self.problems:
                 break
@@ -327,6 +328,8 @@ class MiniFloor:
         for key in intent.presumed_finished:
             self._leave(self.pool.leads[key], rep, "presumed", counted=False)
         now = self.now_ns
+        if not lead.test:
+            self.pool.given(rep)
         rep.open[lead.key] = True
         rep.last_assigned_ns = now
         lead = self._replace(

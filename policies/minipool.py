@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
+from zlib import crc32
 
 from distributor.domain.curve import worth
 from distributor.domain.draws import draw
@@ -12,6 +13,7 @@ from distributor.domain.floor import FlowPlan, PoolPlan
 from distributor.domain.ids import NANOSECONDS
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
+from distributor.domain.shares import is_at_work, settle, share_in_force
 
 START_NS: Final = 1_790_000_000 * NANOSECONDS
 OWNER_HOLD_SECONDS: Final = 30.0
@@ -28,6 +30,7 @@ class MiniPool:
         self.reps: dict[str, Rep] = {}
         self.leads: dict[str, Lead] = {}
         self.now_ns = START_NS
+        self.keeps_shares = True
         self._seed = seed
 
     @property
@@ -70,7 +73,36 @@ class MiniPool:
         return islice(iter(sorted(self._waiting(), key=lambda lead: lead.clock_ns)), limit)
 
     def may_take(self, rep: Rep, lead: Lead) -> bool:
-        return rep.id not in lead.excluded and not self.held_for_other(rep, lead)
+        if rep.id in lead.excluded or self.held_for_other(rep, lead):
+            return False
+        return rep.override is None or not self._kept_from(rep, lead)
+
+    def _kept_from(self, rep: Rep, lead: Lead) -> bool:
+        """Whether a supervisor's override keeps the lead from the rep, as in the core."""
+        share = share_in_force(rep, self.now_ns)
+        if share in (0.0, 1.0):
+            return share == 0.0
+        ends_ns = lead.since_ns + self.span_ns(self.flow.lease_seconds)
+        if not self.keeps_shares or self.now_ns >= ends_ns:
+            return False
+        chance = self.draw(crc32(rep.id.encode()), crc32(lead.key.encode()))
+        if rep.share_due >= -chance:
+            return False
+        slowed, full = self._at_work()
+        due = [one for one in slowed if one.share_due > rep.share_due and one.override]
+        return any(one.id not in lead.excluded for one in [*full, *due])
+
+    def _at_work(self) -> tuple[list[Rep], list[Rep]]:
+        """Who is at work with an override below 1, and in full flow without."""
+        here = [rep for rep in self.reps.values() if is_at_work(rep, self.now_ns)]
+        slowed = [rep for rep in here if share_in_force(rep, self.now_ns) < 1.0]
+        full = [rep for rep in here if rep.flow.value >= 1.0 or rep.flow.ignored]
+        return slowed, [rep for rep in full if rep not in slowed]
+
+    def given(self, rep: Rep) -> None:
+        """A lead was given to the rep: those with an override are due their share of it."""
+        slowed, full = self._at_work()
+        settle(rep, slowed, len(full), self.now_ns)
 
     def held_for_other(self, rep: Rep, lead: Lead) -> bool:
         """Whether the lead still waits for its owner, who is another rep and at work."""
@@ -101,6 +133,13 @@ class MiniPool:
 
     def draw(self, *parts: int) -> float:
         return draw(self._seed, *parts)
+
+    def looks_again(self) -> list[int]:
+        """When a lead that waits beside a rep with an override is looked at again: at whole minutes."""
+        slowed, _ = self._at_work()
+        if not self.keeps_shares or not self._waiting() or not slowed:
+            return []
+        return [(self.now_ns // self.span_ns(60.0) + 1) * self.span_ns(60.0)]
 
     def waiting_for_owners(self) -> list[Lead]:
         """The leads that wait and have an owner."""

@@ -24,7 +24,8 @@ from distributor.domain.decisions import EndCause
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Lease, PoolView
 from distributor.domain.rep import Rep
-from policies.push import Key, PushPolicy, RepOrder, called, override_share, runner_up
+from distributor.domain.shares import share_in_force
+from policies.push import Key, PushPolicy, RepOrder, called
 
 
 class _Balance(msgspec.Struct, array_like=True, gc=False):
@@ -75,7 +76,7 @@ class OpportunityFair(PushPolicy):
         """A rep takes part while it has a free slot and is not held back."""
         if self._pool is None:
             return
-        takes_part = rep.id in self._pool.available and override_share(rep, now_ns) > 0.0
+        takes_part = rep.id in self._pool.available and share_in_force(rep, now_ns) > 0.0
         balance = self._balances.setdefault(rep.id, _Balance())
         if takes_part and not balance.part:
             balance.own, balance.part = balance.own - self._all, True
@@ -154,10 +155,15 @@ class OpportunityFair(PushPolicy):
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
-        (figure, _, _), rep = best
-        after = None if second is None else (-second[0], 0, second[2])
-        stands = "below" if figure <= 0.0 else "above"
+        key, rep = best
         return (
             f"{called(rep)} is furthest below its share of the leads it could have had "
-            f"({abs(figure):.2f} {stands} it); {runner_up(after, 'leads due')}."
+            f"({self._told(pool, key, 1, now_ns)}); {self._next(pool, best[0], second, now_ns)}."
         )
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        """Sums of fractions: what shows as 0.00 is just its share."""
+        leads = f"{abs(key[0]):.2f}"
+        if leads == "0.00":
+            return "0 leads from its share"
+        return f"{leads} leads {'below' if key[0] < 0.0 else 'above'} its share"

@@ -38,10 +38,10 @@ def _impossible_lease(pool: MiniPool, lease: Lease, lead: Lead) -> str:
         return "presumed_finished names leads that the rep does not have or has not begun"
     if len(rep.open) - len(lease.presumed_finished) >= rep.window:
         return "a Lease names a rep without a free slot"
-    if not pool.may_take(rep, lead):
-        return "a Lease names a rep who may not take the lead"
     if rep.override == 0.0 and (rep.override_until_ns or pool.now_ns + 1) > pool.now_ns:
         return "a Lease names a rep whose flow a supervisor set to 0"
+    if not pool.may_take(rep, lead):
+        return "a Lease names a rep who may not take the lead"
     ranked = [name for name, _, _ in lease.ranked]
     if len(ranked) > 16 or (ranked and lease.rep not in ranked):
         return "ranked has at most 16 reps, the chosen one among them"

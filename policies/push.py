@@ -3,8 +3,7 @@
 A push policy leases at once, never recalls (the core ends a lease after ``lease_seconds``) and slows
 nobody: every rep has full flow. What differs is the order of the reps, which a subclass gives by
 ``_order``. A supervisor's override of 0 keeps all leads from a rep. One between 0 and 1 multiplies the
-weight where a policy goes by weights; elsewhere it is the chance, drawn for each lead and minute, that
-the rep is asked.
+weight where a policy goes by weights; elsewhere ``PoolView.may_take`` sees to the share.
 """
 
 from __future__ import annotations
@@ -12,42 +11,29 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
-from zlib import crc32
 
 from distributor.domain.decisions import EndCause, WorkEndCause
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Intent, Lease, PoolView
 from distributor.domain.rep import Flow, Rep
+from distributor.domain.shares import is_at_work, share_in_force
 
 Key = tuple[float, int, str]
 """A place in an order of reps, smallest first: the policy's figure, a time in ns, the rep's id."""
 
 RANKED: Final = 8
 SCANNED_LEADS: Final = 64
-_PAST_THE_MINUTE_NS: Final = 1_000_000
 _SUPERVISORS_REASONS: Final = frozenset({"full_flow", "full_pipeline", "paused", "manual"})
 
 
 def flow_weight(rep: Rep, now_ns: int) -> float:
     """The rep's configured weight times a supervisor's override in force; 0: it gets nothing."""
-    return rep.weight if rep.override is None else rep.weight * override_share(rep, now_ns)
-
-
-def override_share(rep: Rep, now_ns: int) -> float:
-    """The share of the flow that a supervisor's override in force leaves the rep; 1 without one."""
-    if rep.override is None or 0 < rep.override_until_ns <= now_ns:
-        return 1.0
-    return rep.override
-
-
-def _in_part(rep: Rep, now_ns: int) -> bool:
-    return 0.0 < override_share(rep, now_ns) < 1.0
+    return rep.weight if rep.override is None else rep.weight * share_in_force(rep, now_ns)
 
 
 def is_present(rep: Rep, now_ns: int) -> bool:
     """Whether the rep takes part in the rotation: at work, even if busy, and not held back."""
-    at_work = rep.state in ("ready", "busy", "wrap_up") and rep.listed
-    return at_work and rep.paused_until_ns <= now_ns and flow_weight(rep, now_ns) > 0.0
+    return is_at_work(rep, now_ns) and flow_weight(rep, now_ns) > 0.0
 
 
 class RepOrder:
@@ -107,13 +93,15 @@ class RepOrder:
 class PushPolicy:
     """The common half. A subclass gives ``_order`` and ``_sentence``, and overrides what it hears.
 
-    ``reason`` is the code that its leases carry, ``note`` names the figure in ``ranked``.
+    ``reason`` is the code that its leases carry, ``note`` names the figure among their numbers.
     """
 
     reason: ClassVar[str] = "push"
     note: ClassVar[str] = ""
     sign: ClassVar[float] = 1.0
     """-1 where the largest figure is first and keys hold it negated."""
+    equals: ClassVar[str] = "as good as equal"
+    """What is said of the next best rep where the figures that are told are the same."""
     weighs_overrides: ClassVar[bool] = False
     """Whether the order itself sees to overrides between 0 and 1 (they multiply the weight)."""
     window: ClassVar[int] = 1
@@ -139,6 +127,18 @@ class PushPolicy:
         """Why ``best`` and not ``second``, with the numbers."""
         raise NotImplementedError
 
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        """A rep's figure in words, beginning with a number; ``place``: 1 for the first choice."""
+        return f"{key[0] * self.sign:.2f} {self.note.replace('_', ' ')}"
+
+    def _next(self, pool: PoolView, best: Key, second: Key | None, now_ns: int) -> str:
+        """The half sentence about the next best rep."""
+        if second is None:
+            return "no other rep could take it"
+        told = self._told(pool, second, 2, now_ns)
+        equal = f", {self.equals}," if told == self._told(pool, best, 2, now_ns) else ""
+        return f"next{equal} is {second[2]} with {told}"
+
     def _memory(self, rep: str) -> bytes:
         """What is to be remembered of a rep ("": of the pool) that was put into ``_changed``."""
         raise NotImplementedError
@@ -162,7 +162,7 @@ class PushPolicy:
             for rep in pool.members.values()
             if rep.flow.reason not in _SUPERVISORS_REASONS
         ]
-        self._set_wake(pool, now_ns)
+        self._wake_ns = None
 
     def restore(self, rep: str, memory: bytes) -> None:
         """Nothing is remembered unless a subclass does."""
@@ -217,39 +217,19 @@ class PushPolicy:
         available = pool.available
         if not available:
             return None
-        tried = False
         for lead in self._leads(pool, now_ns):
-            tried = True
             intent = self._offer(pool, lead, available, now_ns)
             if intent is not None:
                 return intent
-        if tried:
-            self._set_wake(pool, now_ns)
         return None
 
     def wake_ns(self) -> int | None:
-        """The next minute, where a lead waits beside a free rep of whom an override keeps it."""
+        """Time alone changes nothing, unless a subclass says so."""
         return self._wake_ns
-
-    def _set_wake(self, pool: PoolView, now_ns: int) -> None:
-        slowed = not self.weighs_overrides and pool.waiting and pool.available
-        if slowed and any(_in_part(rep, now_ns) for rep in pool.available.values()):
-            left = 60.0 - pool.seconds(0, now_ns) % 60.0
-            self._wake_ns = now_ns + pool.span_ns(left) + _PAST_THE_MINUTE_NS
-        else:
-            self._wake_ns = None
 
     def _may_have(self, pool: PoolView, rep: Rep, lead: Lead, now_ns: int) -> bool:
         """Whether nothing keeps this lead from this rep at present, nor a supervisor's hand."""
-        if not pool.may_take(rep, lead):
-            return False
-        if rep.override is None:
-            return rep.weight > 0.0
-        if self.weighs_overrides or not _in_part(rep, now_ns):
-            return flow_weight(rep, now_ns) > 0.0
-        minute = int(pool.seconds(0, now_ns) // 60.0)
-        chance = pool.draw(crc32(rep.id.encode()), crc32(lead.key.encode()), minute)
-        return chance < override_share(rep, now_ns)
+        return pool.may_take(rep, lead) and flow_weight(rep, now_ns) > 0.0
 
     def flow_changes(self, now_ns: int) -> list[tuple[str, Flow, dict[str, float]]]:
         """Full flow for those whom an earlier policy had slowed, once."""
@@ -283,7 +263,12 @@ class PushPolicy:
             self.reason,
             self._sentence(pool, chosen, second, now_ns),
             numbers,
-            tuple([(key[2], key[0] * sign, note) for key in ranked]),
+            tuple(
+                [
+                    (key[2], key[0] * sign, self._told(pool, key, place, now_ns))
+                    for place, key in enumerate(ranked, start=1)
+                ]
+            ),
         )
 
 
@@ -292,8 +277,12 @@ def called(rep: Rep) -> str:
     return rep.name or rep.id
 
 
-def runner_up(second: Key | None, unit: str) -> str:
-    """The half sentence about the next best rep."""
-    if second is None:
-        return "no other rep could take it"
-    return f"next is {second[2]} with {second[0]:.2f} {unit}"
+def several(number: float, what: str) -> str:
+    """``1 open lead``, ``2 open leads``."""
+    return f"{number:.0f} {what}" if number == 1.0 else f"{number:.0f} {what}s"
+
+
+def since(pool: PoolView, at_ns: int, now_ns: int) -> str:
+    """How long ago something was, as finely as it may have decided."""
+    seconds = pool.seconds(at_ns, now_ns)
+    return f"{seconds:.1f} s" if seconds < 10.0 else f"{seconds:.0f} s"

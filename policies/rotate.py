@@ -14,7 +14,7 @@ from typing import ClassVar
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
-from policies.push import Key, PushPolicy, called
+from policies.push import Key, PushPolicy, called, several
 
 
 class Rotate(PushPolicy):
@@ -63,6 +63,9 @@ class Rotate(PushPolicy):
         step = f"{best[0][0]:.0f} place(s) after {self._last}" if self._last else "first in line"
         after = f"then comes {second[2]}" if second else "no other rep could take it"
         return f"{called(best[1])} is next in the rotation of {len(self._ring)}: {step}; {after}."
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        return f"{several(key[0], 'place')} on in the rotation"
 
     def _memory(self, rep: str) -> bytes:
         return self._last.encode()

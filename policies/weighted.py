@@ -16,7 +16,7 @@ from distributor.domain.decisions import EndCause
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
-from policies.push import Key, PushPolicy, called, flow_weight, is_present, runner_up
+from policies.push import Key, PushPolicy, called, flow_weight, is_present
 
 
 class _Credit(msgspec.Struct, array_like=True, gc=False):
@@ -89,11 +89,14 @@ class Weighted(PushPolicy):
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
         (figure, _, _), rep = best
-        after = None if second is None else (-second[0], 0, second[2])
         return (
             f"{called(rep)} has the most credit ({-figure:.2f} at weight "
-            f"{flow_weight(rep, now_ns):.2f}); {runner_up(after, 'credit')}."
+            f"{flow_weight(rep, now_ns):.2f}); {self._next(pool, best[0], second, now_ns)}."
         )
+
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        weight = flow_weight(pool.members[key[2]], now_ns)
+        return f"{-key[0]:.2f} of credit at weight {weight:.2f}"
 
     def _memory(self, rep: str) -> bytes:
         return msgspec.msgpack.encode(self._credits[rep] if rep else self._round)

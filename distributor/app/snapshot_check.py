@@ -46,6 +46,7 @@ def _contents(head: Head) -> dict[str, Any]:
         "picks": {pool: picks for pool, picks in head.picks.items() if picks},
         "targets_down": set(head.targets_down),
         "deferred": head.deferred,
+        "dialled": head.dialled,
         "epoch": head.epoch,
         "salt": head.salt,
     }

@@ -8,12 +8,14 @@ from distributor.core.lifecycle import can, changed, moved
 from distributor.domain import decisions as d
 from distributor.domain.lead import STATUS_MOVES
 from distributor.domain.rep import Flow
+from distributor.domain.shares import AT_WORK, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from distributor.core.state import State
     from distributor.domain.lead import Lead
+    from distributor.domain.rep import Rep
 
 _SIGNS_OF_LIFE: Final = ("status", "call_ended", "agent_ready", "late")
 """Ends of work that only a rep who is there can bring about."""
@@ -99,6 +101,8 @@ class Apply:
         self._put(fresh)
         if lead.test:
             return
+        if state.slowed and decision.pool in state.pools:
+            self._settle_shares(decision, rep)
         for key in decision.presumed_finished:
             self._leave_pipeline(key, decision.rep)
         rep.open[lead.key] = True
@@ -112,6 +116,14 @@ class Apply:
         if decision.pool in state.pools:
             state.pools[decision.pool].picks += 1
         self.touched_reps[rep.id] = None
+
+    def _settle_shares(self, decision: d.Assigned, taker: Rep) -> None:
+        state, counts = self.state, decision.passed_over_counts
+        slowed = state.pools[decision.pool].slowed_at_work(decision.at_ns)
+        others = sum([counts.get(code, 0) for code in AT_WORK])
+        others -= sum([state.verdict(rep) in AT_WORK for rep in slowed])
+        for rep in settle(taker, slowed, max(others, 0), decision.at_ns):
+            self.touched_reps[rep.id] = None
 
     def _leave_pipeline(self, key: str, rep_id: str) -> None:
         rep = self.state.reps.get(rep_id)
@@ -161,6 +173,8 @@ class Apply:
         lead = self.state.leads[decision.lead_key]
         if not lead.attempted_ns:
             self._put(changed(lead, attempted_ns=decision.at_ns))
+        if lead.state == "assigned" and lead.rep == decision.rep:
+            self.state.dialled[lead.key] = decision.result
 
     def _contact_recorded(self, decision: d.ContactRecorded) -> None:
         lead = self.state.leads[decision.lead_key]
@@ -323,9 +337,11 @@ class Apply:
             rep.override, rep.override_reason = decision.flow, decision.reason
             rep.override_by = decision.who
             rep.override_until_ns = decision.until_ns
+            rep.share_due = 0.0
         else:
             rep.override, rep.override_reason, rep.override_until_ns = None, "", 0
-            rep.override_by = ""
+            rep.override_by, rep.share_due = "", 0.0
+        self.state.note_override(rep)
         self.state.deadlines.set(decision.until_ns, "rep", rep.id)
         self.touched_reps[rep.id] = None
 

@@ -97,11 +97,11 @@ class Engine:
 
     def next_deadline_ns(self) -> int | None:
         """When a ``Ticked`` event is due, though nothing may come of it; None: nothing is."""
-        times = [
-            policy.wake_ns()
-            for pool_id, policy in self._core.policies.items()
-            if not self.state.blocked(self.state.pools[pool_id])
-        ]
+        times: list[int | None] = []
+        for pool_id, policy in self._core.policies.items():
+            pool = self.state.pools[pool_id]
+            if not self.state.blocked(pool):
+                times += [policy.wake_ns(), pool.look_again_ns()]
         times.append(self.state.next_due_ns())
         due = [time for time in times if time is not None]
         return min(due) if due else None
@@ -149,7 +149,9 @@ class Engine:
             for member in pool.members.values():
                 pool.place(member, state.verdict(member))
             pool.now_ns = state.now_ns
-            core.policies[pool_id].start(pool, state.now_ns)
+            policy = core.policies[pool_id]
+            pool.keeps_shares = not getattr(policy, "weighs_overrides", False)
+            policy.start(pool, state.now_ns)
             core.stir(pool_id)
         for pool_id in set(core.policies) - set(state.pools):
             del core.policies[pool_id]

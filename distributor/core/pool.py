@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from heapq import merge, nlargest
 from itertools import islice
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from distributor.core.queues import Queues
 from distributor.domain.curve import worth
 from distributor.domain.draws import draw
+from distributor.domain.shares import AT_WORK, is_at_work, share_in_force
 
 if TYPE_CHECKING:
     from distributor.core.queues import Slot
@@ -65,7 +67,12 @@ class Pool:
     """Waiting leads and members of one pool: the ``PoolView`` of its policy."""
 
     def __init__(
-        self, plan: PoolPlan, flow: FlowPlan, leads: Mapping[str, Lead], seed: int
+        self,
+        plan: PoolPlan,
+        flow: FlowPlan,
+        leads: Mapping[str, Lead],
+        seed: int,
+        slowed: Mapping[str, Rep],
     ) -> None:
         self.plan = plan
         self.flow = flow
@@ -75,6 +82,8 @@ class Pool:
         self.waiting = 0
         self.tests: dict[str, None] = {}
         self.picks = 0
+        self.keeps_shares = True
+        self._slowed = slowed
         self._leads = leads
         self._seed = seed
         self._queues = Queues(leads)
@@ -207,6 +216,8 @@ class Pool:
     def may_take(self, rep: Rep, lead: Lead, now_ns: int | None = None) -> bool:
         if rep.id in lead.excluded:
             return False
+        if rep.override is not None and self._kept_from(rep, lead, now_ns or self.now_ns):
+            return False
         return not lead.prefers or self._allowed(rep, lead, now_ns or self.now_ns)
 
     now_ns = 0
@@ -227,6 +238,53 @@ class Pool:
         """Whether nobody waits for this owner: it is not at work."""
         rep = self.members.get(owner)
         return rep is None or rep.state in ("offline", "away") or rep.paused_until_ns > now_ns
+
+    def _kept_from(self, rep: Rep, lead: Lead, now_ns: int) -> bool:
+        """Whether a supervisor's override keeps the lead from the rep: it has had its share, and there
+        are others for whom the lead can wait a while."""
+        share = share_in_force(rep, now_ns)
+        if share >= 1.0:
+            return False
+        if share <= 0.0:
+            return True
+        if not self.keeps_shares or now_ns >= lead.since_ns + self.flow.span_ns(
+            self.flow.lease_seconds
+        ):
+            return False
+        # By chance, or a rep could get every lead of the vendor whose leads come in the same beat.
+        chance = self.draw(crc32(rep.id.encode()), crc32(lead.key.encode()))
+        return rep.share_due < -chance and self._has_others(rep, lead, now_ns)
+
+    def _has_others(self, rep: Rep, lead: Lead, now_ns: int) -> bool:
+        """Whether somebody at work is due the lead more than this rep."""
+        slowed = self.slowed_at_work(now_ns)
+        gone = [rep_id for rep_id in lead.excluded if rep_id not in self._slowed]
+        full = sum([len(self._groups.get(code, ())) for code in AT_WORK])
+        full -= sum([self.verdict(one.id) in AT_WORK for one in slowed])
+        full -= sum([self.verdict(rep_id) in AT_WORK for rep_id in gone])
+        return full > 0 or any(
+            one.share_due > rep.share_due and one.id not in lead.excluded
+            for one in slowed
+            if share_in_force(one, now_ns) > 0.0
+        )
+
+    def slowed_at_work(self, now_ns: int) -> list[Rep]:
+        """The members at work whose flow a supervisor's override lessens."""
+        return [
+            rep
+            for rep in self._slowed.values()
+            if rep.id in self.members and is_at_work(rep, now_ns)
+        ]
+
+    def look_again_ns(self) -> int | None:
+        """When a lead that waits beside a free rep with an override is looked at again, at whole
+        minutes; None where there is none."""
+        if not self._slowed or not self.waiting or not self.keeps_shares:
+            return None
+        if not any(rep_id in self.available for rep_id in self._slowed):
+            return None
+        span_ns = self.span_ns(WAIT_SECONDS)
+        return (self.now_ns // span_ns + 1) * span_ns
 
     def exhausted(self, lead: Lead) -> bool:
         """Whether every member who is signed on has refused this lead or let it lie.

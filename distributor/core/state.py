@@ -32,7 +32,8 @@ class Head(Struct):
     """Everything of the state but the leads: the head of a snapshot.
 
     ``closed``: since when a closed lead is kept in memory, where that is not when it was closed.
-    ``windows``: open leads that policies need their reps to have, see ``FloorApplied``.
+    ``windows``: open leads that policies need their reps to have, see ``FloorApplied``. ``dialled``: what
+    the last dial of a lead that its rep has not reached came to.
     """
 
     floor: Floor
@@ -48,6 +49,7 @@ class Head(Struct):
     salt: str = ""
     closed: dict[str, int] = {}
     windows: dict[str, int] = {}
+    dialled: dict[str, str] = {}
 
 
 class State:
@@ -64,6 +66,8 @@ class State:
         self.leads: dict[str, Lead] = {}
         self.by_vendor: dict[tuple[str, str], str] = {}
         self.reps: dict[str, Rep] = {}
+        self.slowed: dict[str, Rep] = {}
+        """The reps whose flow a supervisor's override lessens. Pools hold this very dictionary."""
         self.pools: dict[str, Pool] = {}
         self.pools_of: dict[str, list[Pool]] = {}
         self.ledger = Ledger(self._held)
@@ -71,6 +75,7 @@ class State:
         self.memories: dict[tuple[str, str], bytes] = {}
         self.targets_down: dict[str, str] = {}
         self.deferred: dict[str, str] = {}
+        self.dialled: dict[str, str] = {}
         self.closed: OrderedDict[str, int] = OrderedDict()
         self._forget_ns = 0
         self.desk: dict[str, None] = {}
@@ -86,6 +91,8 @@ class State:
             self.ledger.move(old.state, lead.state)
         if lead.state != "waiting" and self.deferred:
             self.deferred.pop(lead.key, None)
+        if lead.state != "assigned" and self.dialled:
+            self.dialled.pop(lead.key, None)
         if lead.state == "exception":
             self.desk[lead.key] = None
         elif old is not None and old.state == "exception":
@@ -185,7 +192,9 @@ class State:
         """The pool of ``plan``, kept with its leads where it exists already."""
         pool = self.pools.get(plan.id)
         if pool is None:
-            pool = self.pools[plan.id] = Pool(plan, self.floor.flow, self.leads, self.seed)
+            pool = self.pools[plan.id] = Pool(
+                plan, self.floor.flow, self.leads, self.seed, self.slowed
+            )
         pool.plan, pool.flow = plan, self.floor.flow
         return pool
 
@@ -249,6 +258,13 @@ class State:
             for rep_id in ids:
                 self.pools_of[rep_id].append(pool)
 
+    def note_override(self, rep: Rep) -> None:
+        """Keep ``slowed`` in line with the rep's override."""
+        if rep.override is not None and rep.override < 1.0:
+            self.slowed[rep.id] = rep
+        else:
+            self.slowed.pop(rep.id, None)
+
     def verdict(self, rep: Rep) -> str:
         """A rep's standing now: ``available`` or ``held_back`` (may receive), ``full_pipeline``, or why
         nothing can be given."""
@@ -283,6 +299,7 @@ class State:
                 now_ns=self.now_ns,
                 closed={k: at for k, at in self.closed.items() if at != self.leads[k].since_ns},
                 windows=self.windows,
+                dialled=dict(self.dialled),
             )
         )
 
@@ -300,12 +317,13 @@ class State:
             if pool_id in self.pools:
                 self.pools[pool_id].picks = picks
         self.targets_down = dict.fromkeys(was.targets_down, "")
-        self.deferred = was.deferred
+        self.deferred, self.dialled = was.deferred, was.dialled
         for lead in leads:
             self._take_back(lead)
         kept = {key: was.closed.get(key, self.leads[key].since_ns) for key in self.closed}
         self.closed = OrderedDict(sorted(kept.items(), key=lambda item: (item[1], item[0])))
         for rep in self.reps.values():
+            self.note_override(rep)
             for due_ns in (
                 rep.offline_due_ns,
                 rep.free_from_ns,

@@ -54,7 +54,8 @@ class Ticking:
                     self._lead(state.leads[key], due_ns)
         for pool_id, policy in core.policies.items():
             wake_ns = policy.wake_ns()
-            if wake_ns is not None and wake_ns <= core.now_ns:
+            woken = wake_ns is not None and wake_ns <= core.now_ns
+            if woken or core.state.pools[pool_id].look_again_ns() is not None:
                 core.stir(pool_id)
 
     def _rep(self, rep: Rep, due_ns: int) -> None:
@@ -90,13 +91,22 @@ class Ticking:
         if core.state.is_down(lead.dialer):
             self._leases.restart(lead, "the dialer is down: its clocks wait")
             return
-        seconds = core.state.floor.flow.floor_seconds(core.now_ns - lead.assigned_ns)
         if lead.claimed_ns:
             self._leases.end(lead, "working_limit", "claimed, and nothing more was heard")
             return
-        self._leases.end(lead, "expired", f"{lead.rep} did not call it within {seconds:.0f} s")
+        self._leases.end(lead, "expired", self._not_reached(lead))
         if lead.test and core.state.leads[lead.key].state == "waiting":
             self._close_test(lead.key)
+
+    def _not_reached(self, lead: Lead) -> str:
+        """What the rep did, and did not, while the lease lasted."""
+        state = self._core.state
+        within = state.floor.flow.floor_seconds(state.now_ns - lead.assigned_ns)
+        if not lead.attempted_ns:
+            return f"{lead.rep} did not call it within {within:.0f} s"
+        result = state.dialled.get(lead.key)
+        told = f" ({result})" if result else ""
+        return f"{lead.rep} dialled it{told} and did not reach anybody within {within:.0f} s"
 
     def _close_test(self, key: str) -> None:
         """A test lead that nobody touched, or that all refused, has shown what it was sent for."""

@@ -12,6 +12,9 @@ decisions: after every event the core collects ``changed_memory`` and records it
 gives every piece back through ``restore`` and then calls ``start``. Whatever is not in that memory
 must be derivable in ``start`` from the view (members, waiting leads, leases).
 
+``PoolView.may_take`` holds for the share that an override between 0 and 1 leaves a rep. A policy that goes
+by weights can see to it better: ``weighs_overrides: ClassVar[bool] = True`` says that it does.
+
 Policies are found through the entry point group ``distributor.policies``; an entry is a
 ``PolicyFactory``.
 """
@@ -34,7 +37,8 @@ class Lease(Struct, frozen=True, gc=False):
 
     ``reason``: a short code; ``because``: one sentence for people; ``numbers``: what it was decided
     on. ``ranked``: the best candidates considered, best first, as (rep, score, note), the chosen one
-    included; at most 16. ``probe``: the lead tests a held-back rep. ``presumed_finished``: leads in
+    included; at most 16. A note that begins with a number says the score in words, with its unit, and is
+    told in its place. ``probe``: the lead tests a held-back rep. ``presumed_finished``: leads in
     this rep's pipeline that the policy takes for done although nobody said so; they leave the pipeline.
     """
 
@@ -126,7 +130,8 @@ class PoolView(Protocol):
         ...
 
     def may_take(self, rep: Rep, lead: Lead) -> bool:
-        """Whether nothing forbids this rep this lead (exclusion after a refusal, a sticky owner)."""
+        """Whether nothing forbids this rep this lead (exclusion after a refusal, a sticky owner, the
+        share of the flow that a supervisor's override leaves the rep)."""
         ...
 
     def order_index(self, lead: Lead, now_ns: int, *, calm: bool = False) -> float:

@@ -48,16 +48,31 @@ def candidates(decision: Assigned) -> list[dict[str, Any]]:
         found = []
     for rep, score, note in ranked:
         code = "chosen" if rep == decision.rep else "outranked"
-        tail = f": {note}" if note else ""
-        found.append(verdict(rep, code, f"{rep} scored {score:.4g}{tail}"))
+        found.append(verdict(rep, code, _ranked_told(rep, score, note)))
     told = {item["rep"] for item in found}
+    chosen = _NO_POLICY.get(decision.policy, "").format(decision.rep)
     excluded = set(decision.passed_over.get("excluded", ()))
     for code, reps in decision.passed_over.items():
         others = [rep for rep in reps if rep not in told]
         if code != "excluded":
             others = [rep for rep in others if rep not in excluded]
-        found += [verdict(rep, code) for rep in others]
+        because = f"was free too; {chosen}" if code == "available" and chosen else ""
+        found += [verdict(rep, code, because and f"{rep} {because}") for rep in others]
     return found
+
+
+_NO_POLICY = {
+    "supervisor": "a supervisor chose {}",
+    "test": "a test lead is shown to one rep, {}",
+}
+"""Who but a policy gives leads, and how it came to the rep."""
+
+
+def _ranked_told(rep: str, score: float, note: str) -> str:
+    """What a policy said of a candidate; a score that its note does not tell stands by itself."""
+    if note.removeprefix("-")[:1].isdigit():
+        return f"{rep}: {note}"
+    return f"{rep} scored {round(score, 4):.4g}" + (f": {note}" if note else "")
 
 
 def numbers(decision: Assigned) -> dict[str, float]:

@@ -101,6 +101,9 @@ def _standing(rep: Rep, lead: Waiting, now_ns: int) -> Standing:
     code, because = found[0]["code"], found[0]["because"]
     if code != flow.reason or not flow.value:
         return Standing(code, because)
+    if code == "manual" and rep.share_due < 0.0:
+        told = f"{rep.id} has had its share for now: others come first. {because}"
+        return Standing(code, told, flow)
     if code == "manual":  # a share of the leads, and this may be one of them
         return Standing("available", f"{rep.id} could take it. {because}")
     return Standing(code, because, flow)

@@ -78,7 +78,9 @@ def why(store: ReadOnly, lead_key: str, rep: str | None, now_ns: int) -> Json | 
             _add_standstill(store, answer, lead, now_ns, rep)
     if rep is not None:
         named = [one for one in answer["candidates"] if one["rep"] == rep]
-        answer["candidates"] = named[:1] or [_verdict_then(store, rep, seq)]
+        pool = decision.pool if isinstance(decision, Assigned) else lead["pool"]
+        outside = None if named else _outside(store, rep, pool)
+        answer["candidates"] = named[:1] or [outside or _verdict_then(store, rep, seq)]
     return answer
 
 
@@ -163,14 +165,32 @@ def _waiting_lead(store: ReadOnly, lead_key: str) -> Waiting:
 
 # What a rep was when it was decided
 
-_ON_RECORD = ("held_back", "paused")
+_ON_RECORD = ("held_back", "paused", "available")
 """Verdicts of which the rep's own history says more than the decision does."""
+
+
+def _outside(store: ReadOnly, rep: str, pool: str) -> Json | None:
+    """The verdict on a rep of the floor who is no member of the pool; None for one who is, or was."""
+    floor, record = _floor(store), _rep(store, rep)
+    if record is None or not record.listed or all(plan.id != pool for plan in floor.pools):
+        return None
+    pools = pools_of(floor, rep)
+    if not pools:
+        return verdict(rep, **rep_waits(rep, pools, {}, {})[0])
+    if all(plan.id != pool for plan in pools):
+        names = ", ".join(plan.id for plan in pools)
+        because = f"{rep} is no member of the lead's pool {pool}, but of {names}: see [[pools]]"
+        return verdict(rep, "not_a_member", because)
+    return None
 
 
 def _more_exactly(store: ReadOnly, one: Json, seq: int, decided: Decision) -> Json:
     """The verdict on a rep with the reason, the numbers and what would have restored it."""
     if one["verdict"] not in _ON_RECORD:
         return one
+    if one["verdict"] == "available":
+        control = _rep_decision(store, one["rep"], "control", seq, RepControlled, decided)
+        return _share_told(control) or one
     then = _verdict_then(store, one["rep"], seq, decided)
     return one if then["verdict"] == "not_asked" else then
 
@@ -186,17 +206,26 @@ def _verdict_then(store: ReadOnly, rep: str, seq: int, decided: Decision | None 
         return verdict(rep, state, f"{rep} was {state}{since}")
     control = _rep_decision(store, rep, "control", seq, RepControlled, decided)
     if control is not None and control[1].action == "pause":
-        return verdict(rep, "paused", _pause_told(control[1], control[0]))
+        return verdict(rep, "paused", _control_told(control[1], control[0], "was paused"))
     flow = _rep_decision(store, rep, "flow", seq, FlowChanged, decided)
     if flow is not None and flow[1].flow.value < 1.0:
         return verdict(rep, flow[1].flow.reason, flow_told(flow[1].flow, flow[0]))
-    return verdict(rep, "not_asked")
+    return _share_told(control) or verdict(rep, "not_asked")
 
 
-def _pause_told(pause: RepControlled, at_ns: int) -> str:
-    until = f" until {moment(pause.until_ns, at_ns)}" if pause.until_ns < FOREVER_NS else ""
-    reason = f": {pause.reason}" if pause.reason else ""
-    return f"{pause.rep} was paused by {pause.who} at {moment(at_ns, at_ns)}{until}{reason}"
+def _share_told(found: tuple[int, RepControlled] | None) -> Json | None:
+    """The verdict on a rep whom a supervisor had given a share of the leads, None for another."""
+    if found is None or found[1].action != "override" or (found[1].flow or 0.0) >= 1.0:
+        return None
+    at_ns, control = found
+    share = f"was set to {control.flow or 0.0:.0%}"
+    return verdict(control.rep, "manual", _control_told(control, at_ns, share))
+
+
+def _control_told(control: RepControlled, at_ns: int, what: str) -> str:
+    until = f" until {moment(control.until_ns, at_ns)}" if control.until_ns < FOREVER_NS else ""
+    reason = f": {control.reason}" if control.reason else ""
+    return f"{control.rep} {what} by {control.who} at {moment(at_ns, at_ns)}{until}{reason}"
 
 
 def _rep_decision(

@@ -13,7 +13,7 @@ from distributor.domain.policy import Defer, Intent, PoolView
 from distributor.domain.rep import Rep
 from policies.baselines.first_come import FirstCome
 from policies.longest_idle import LongestIdle
-from policies.push import Key, called, runner_up
+from policies.push import Key, called, since
 
 NO_ROOM: Final = "no_room"
 """Why the first lead of the queue waits although reps are ready."""
@@ -84,11 +84,11 @@ class CentralQueue(FirstCome, LongestIdle):
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
         (_, since_ns, _), rep = best
-        idle = f"has {self.waited} for {pool.seconds(since_ns, now_ns):.0f} s"
+        idle = f"has {self.waited} for {since(pool, since_ns, now_ns)}"
         idle = idle if since_ns else "has had no lead yet"
         return (
             f"{called(rep)} has room, {self._used(rep)} of {self._limit(rep, now_ns)} {self.counted} "
-            f"leads, and {idle}; {runner_up(second, self.note.replace('_', ' '))}."
+            f"leads, and {idle}; {self._next(pool, best[0], second, now_ns)}."
         )
 
 

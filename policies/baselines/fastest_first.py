@@ -17,7 +17,7 @@ from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.baselines.first_come import FirstCome
 from policies.drawn import Drawn
-from policies.push import Key, called, runner_up
+from policies.push import Key, called
 
 ASSUMED_SECONDS: Final = 240.0
 ASSUMED_TIMES: Final = 3
@@ -73,11 +73,14 @@ class FastestFirst(FirstCome, Drawn):
             self._changed[rep.id] = None
         super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)
 
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        return f"{key[0]:.0f} s until it would be done"
+
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
         (seconds, _, _), rep = best
         return (
             f"{called(rep)} would be done first, in {seconds:.0f} s: {len(rep.open)} open lead(s) and this "
-            f"one at {seconds / (len(rep.open) + 1):.0f} s each; {runner_up(second, 's')}."
+            f"one at {seconds / (len(rep.open) + 1):.0f} s each; {self._next(pool, best[0], second, now_ns)}."
         )

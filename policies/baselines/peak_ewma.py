@@ -16,7 +16,7 @@ from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.baselines.answers import Heard, Listening
 from policies.baselines.sampled import Sampled
-from policies.push import Key, called, runner_up
+from policies.push import Key, called
 
 DECAY_SECONDS: Final = 600.0
 ASSUMED_SECONDS: Final = 10.0
@@ -62,11 +62,14 @@ class PeakEwma(Listening[_Latency], Sampled):
         for cost, rep in sorted(costs, key=lambda pair: pair[0]):
             yield (cost, 0, rep.id), rep
 
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        return f"{key[0]:.2f} s of cost"
+
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
         (cost, _, _), rep = best
         return (
             f"Drawn with one other at most, {called(rep)} costs less: {cost:.2f} s with "
-            f"{len(rep.open)} open lead(s); {runner_up(second, 's')}."
+            f"{len(rep.open)} open lead(s); {self._next(pool, best[0], second, now_ns)}."
         )

@@ -16,7 +16,7 @@ from distributor.domain.policy import PoolView
 from distributor.domain.rep import Rep
 from policies.baselines.answers import Heard, Listening
 from policies.baselines.sampled import Sampled
-from policies.push import Key, called, runner_up
+from policies.push import Key, called
 
 HOT_FROM: Final = 0.75
 MOVES_BY: Final = 0.2
@@ -57,6 +57,9 @@ class Prequal(Listening[_Latency], Sampled):
         for rep in sorted(reps, key=order):
             yield (self._of(rep.id).mean, 0, rep.id), rep
 
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        return f"{key[0]:.0f} s to the first call, usually"
+
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:
@@ -65,5 +68,5 @@ class Prequal(Listening[_Latency], Sampled):
         why = "the fewest, and all drawn are full" if len(rep.open) >= hot_from else "not full"
         return (
             f"Of {self.drawn} drawn at most, {called(rep)} is best: {len(rep.open)} open lead(s), {why} "
-            f"(full from {hot_from:.0f}), usually calls in {latency:.0f} s; {runner_up(second, 's')}."
+            f"(full from {hot_from:.0f}), usually calls in {latency:.0f} s; {self._next(pool, best[0], second, now_ns)}."
         )

@@ -20,6 +20,9 @@ class Random(FirstCome, Drawn):
     def _figure(self, rep: Rep) -> float:
         return 0.0
 
+    def _told(self, pool: PoolView, key: Key, place: int, now_ns: int) -> str:
+        return f"{place} in the order of the draw"
+
     def _sentence(
         self, pool: PoolView, best: tuple[Key, Rep], second: Key | None, now_ns: int
     ) -> str:

@@ -9,7 +9,6 @@ from distributor.domain.curve import worth
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
 from policies.lease.roster import SHARE_UNIT, Offer, Roster
-from policies.lease.seat import Seat
 from policies.lease.settings import FAIRNESS, PEAK, PLENTY_FAIRNESS, SLOW_OUTCOME
 
 Ranked = tuple[float, Offer]
@@ -53,27 +52,15 @@ def rank(
     return [(-score, offer) for _, score, _, offer in ranked]
 
 
-def may_have(pool: PoolView, seat: Seat, lead: Lead, now_ns: int) -> bool:
-    """Whether this rep may get this lead: the rules, and a supervisor's share of the flow."""
-    if not pool.may_take(seat.rep, lead):
-        return False
-    share = seat.rep.override
-    if share is None or share >= 1.0:
-        return True
-    minute = int(pool.seconds(0, now_ns) // 60.0)
-    number = int.from_bytes(lead.key.encode()[-8:], "big")
-    return pool.draw(seat.index, number, minute) < share
-
-
 def permitted(
-    pool: PoolView, roster: Roster, lead: Lead, ranked: Sequence[Ranked], limit: int, now_ns: int
+    pool: PoolView, roster: Roster, lead: Lead, ranked: Sequence[Ranked], limit: int
 ) -> list[Ranked]:
     """The first ``limit`` of ``ranked`` who may have the lead; a known relationship goes first."""
     found: list[Ranked] = []
     for entry in ranked:
         seat = roster.seats[entry[1][3]]
         known = bool(lead.prefers) and lead.prefers == seat.rep.id
-        if (len(found) < limit or known) and may_have(pool, seat, lead, now_ns):
+        if (len(found) < limit or known) and pool.may_take(seat.rep, lead):
             found.insert(0 if known else len(found), entry)
         elif len(found) >= limit and not lead.prefers:
             break

@@ -10,7 +10,7 @@ from distributor.domain.curve import worth
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Defer, Intent, Lease, PoolView, Recall
 from policies.lease import explain
-from policies.lease.choice import may_have, permitted, rank
+from policies.lease.choice import permitted, rank
 from policies.lease.memory import Slot
 from policies.lease.revocation import Steal, Watch, kindest_terms, terms_of
 from policies.lease.roster import Offer, Roster
@@ -45,7 +45,7 @@ class Pass:
         """The next thing to do, or None. Classes and due leases must be up to date."""
         if self._moving is not None:
             move, self._moving = self._moving, None
-            if self._still_fits(move, now_ns):
+            if self._still_fits(move):
                 return self._move_on(move, now_ns)
         overdue = self._watch.overdue_probe(now_ns)
         if overdue is not None:
@@ -187,7 +187,7 @@ class Pass:
         roster = self._roster
         plenty = roster.plenty(likely_free)
         ranked = rank(roster, offers, age, stale=age > STALE_AGE, plenty=plenty)
-        ranked = permitted(self._pool, roster, lead, ranked, _RANKED, now_ns)
+        ranked = permitted(self._pool, roster, lead, ranked, _RANKED)
         if not ranked:
             return None
         score, offer = ranked[0]
@@ -218,7 +218,7 @@ class Pass:
         doubted = sorted((o for o in offers if o[1] < limit), key=lambda o: (o[1], o[3]))
         for offer in doubted:
             seat = self._roster.seats[offer[3]]
-            if may_have(self._pool, seat, lead, now_ns):
+            if self._pool.may_take(seat.rep, lead):
                 numbers = explain.numbers_of(self._roster, offer, now_ns)
                 return Lease(
                     lead.key,
@@ -252,14 +252,14 @@ class Pass:
         }
         return Recall(steal.lead.key, steal.holder.rep.id, "moved", explain.stolen(steal), numbers)
 
-    def _still_fits(self, move: Steal, now_ns: int) -> bool:
+    def _still_fits(self, move: Steal) -> bool:
         lead = self._pool.lead(move.lead.key)
         taker = move.taker
         return (
             lead is not None
             and lead.state == "waiting"
             and taker.place != ""
-            and may_have(self._pool, taker, lead, now_ns)
+            and self._pool.may_take(taker.rep, lead)
         )
 
     def _move_on(self, move: Steal, now_ns: int) -> Lease:

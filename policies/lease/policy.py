@@ -43,8 +43,8 @@ class Lease:
     Two forms, by ``[flow] visible_throttle``: the firm one (slowing is shown, with probes) and
     the soft one. A window above 1 asks for leads that queue at the rep: such leads are given at once,
     with fairness and the length of the queue, and only the latest end of a lease takes them back.
-    A supervisor's override replaces the belief: 0 nothing, 1 full flow, between them that share of
-    the leads, drawn anew for each lead and minute.
+    A supervisor's override replaces the belief: 0 nothing, 1 full flow, between them a trusted rep for
+    those leads that ``PoolView.may_take`` allows it.
     """
 
     window: ClassVar[int] = 1
@@ -414,7 +414,7 @@ class Lease:
         if self._pool.waiting or self._watch.any_standing:
             times.append(self._roster.next_entry_ns())
         if self._pool.waiting:
-            times += [self._next_stale_ns(), self._next_draw_ns(), self._next_look_ns()]
+            times += [self._next_stale_ns(), self._next_look_ns()]
         due = [at_ns for at_ns in times if at_ns is not None]
         return min(due) if due else None
 
@@ -435,17 +435,6 @@ class Lease:
             return None
         span_ns = self._pool.span_ns(LOOK_AGAIN)
         return (self._now_ns // span_ns + 1) * span_ns
-
-    def _next_draw_ns(self) -> int | None:
-        """The next minute, where a supervisor's share may have kept a lead from a free rep."""
-        shared = any(
-            0.0 < (self._roster.seats[i].rep.override or 0.0) < 1.0
-            for i in self._roster.eligible[:LOOK_AHEAD]
-        )
-        if not shared:
-            return None
-        minute = int(self._pool.seconds(0, self._now_ns) // 60.0) + 1
-        return self._pool.span_ns(60.0 * minute) + 1
 
     def flow_changes(self, now_ns: int) -> Iterable[tuple[str, Flow, dict[str, float]]]:
         """The reps whose visible flow, or what was said to restore it, changed: in the order of the

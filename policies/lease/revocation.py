@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from distributor.domain.curve import worth
 from distributor.domain.lead import Lead
 from distributor.domain.policy import PoolView
-from policies.lease.choice import expected_worth, may_have
+from policies.lease.choice import expected_worth
 from policies.lease.memory import Slot
 from policies.lease.roster import Offer, Roster
 from policies.lease.seat import Seat
@@ -258,7 +258,7 @@ class Watch:
         self, one: Silent, takers: Sequence[Offer], terms: Terms, floor: float, now: int
     ) -> Steal | None:
         lead, age = one.lead, one.age
-        taker = self._taker(one.holder, lead, takers, now)
+        taker = self._taker(one.holder, lead, takers)
         if taker is None:
             return None
         there = expected_worth(taker, age)
@@ -274,10 +274,10 @@ class Watch:
         to = self._roster.seats[taker[3]]
         return Steal(gain, lead, one.holder, to, taker, one.silent, one.here, there, price)
 
-    def _taker(self, holder: Seat, lead: Lead, takers: Sequence[Offer], now: int) -> Offer | None:
+    def _taker(self, holder: Seat, lead: Lead, takers: Sequence[Offer]) -> Offer | None:
         for offer in takers:
             seat = self._roster.seats[offer[3]]
-            if seat is not holder and may_have(self._pool, seat, lead, now):
+            if seat is not holder and self._pool.may_take(seat.rep, lead):
                 return offer
         return None
 

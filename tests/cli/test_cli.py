@@ -71,6 +71,9 @@ def store(here, monkeypatch):
         def why(self, lead_key, rep=None, now_ns=0):
             return {**LEAD, "rep": rep or "ana"} if lead_key == LEAD["lead_key"] else None
 
+        def knows_rep(self, rep):
+            return rep in ("ana", "ben")
+
         def why_idle(self, rep, now_ns):
             assert now_ns > 0
             return IDLE if rep == "ana" else None
@@ -426,6 +429,23 @@ def test_why_prints_who_when_because_and_the_candidates(store, capsys):
     )
 
 
+EVIL = "gone\x1b[31m\x9b2J \x07 für \u202e heute\nmorgen"
+SHOWN = r"gone\x1b[31m\x9b2J \x07 für \u202e heute morgen"
+
+
+def test_what_a_terminal_would_obey_is_written_out():
+    """Reasons, names and ids come from people and dialers."""
+    told = printing.why_idle_text({"rep": "ana", "reasons": [{"code": "paused", "because": EVIL}]})
+    assert told.splitlines()[-1] == f"  paused  {SHOWN}"
+    candidates = [{"rep": "ana", "verdict": "paused", "because": EVIL}]
+    record = {"lead_key": "K", "rep": "ben", "because": EVIL, "candidates": candidates}
+    assert [line for line in printing.why_text(record).splitlines() if SHOWN in line] == [
+        f"  because:    {SHOWN}",
+        f"  ana        paused   {SHOWN}",
+    ]
+    assert json.loads(printing.as_json(record)) == record
+
+
 def test_why_json_is_the_record(store, capsys):
     assert main(["why", "AB0000000001", "--rep", "ben", "--json", "--store", store]) == 0
     assert json.loads(capsys.readouterr().out) == {**LEAD, "rep": "ben"}
@@ -443,10 +463,19 @@ def test_why_idle_prints_the_flow_and_its_reasons(store, capsys):
     assert json.loads(capsys.readouterr().out) == IDLE
 
 
-@pytest.mark.parametrize("words", [["why", "ZZ"], ["why", "ZZ", "--json"], ["why-idle", "zoe"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["why", "ZZ"],
+        ["why", "ZZ", "--json"],
+        ["why", "AB0000000001", "--rep", "zoe"],
+        ["why-idle", "zoe"],
+    ],
+)
 def test_an_unknown_lead_or_rep_exits_3(store, capsys, words):
     assert main([*words, "--store", store]) == 3
-    assert words[1] in one_line(capsys)
+    asked = words[-1] if "--rep" in words else words[1]
+    assert asked in one_line(capsys)
 
 
 def test_the_store_is_found_through_the_configuration_even_a_bad_one(here, store, capsys):

@@ -165,6 +165,34 @@ def test_a_contacted_lead_stays_with_the_rep_who_goes_offline() -> None:
     assert (scene.look(key).state, scene.look(key).rep) == ("working", "ana")
 
 
+@pytest.mark.parametrize(
+    ("results", "says"),
+    [
+        ([], "ana did not call it within 600 s"),
+        (
+            ["busy", "no_answer"],
+            "ana dialled it (no_answer) and did not reach anybody within 600 s",
+        ),
+        ([""], "ana dialled it and did not reach anybody within 600 s"),
+    ],
+)
+def test_who_dialled_is_not_said_to_have_done_nothing(results: list[str], says: str) -> None:
+    scene = Scene(["ana", "ben"])
+    scene.ready("ana")
+    key = scene.lead("1")
+    for result in results:
+        scene.report("attempted", key, result=result)
+    scene.engine.restore(scene.engine.state.head(), list(scene.engine.state.leads.values()))
+    scene.engine.resume()
+    scene.ready("ben")
+    scene.at(601)
+    assert [ended.because for ended in scene.decided(AssignmentEnded)] == [says]
+    scene.ready("ana")
+    assert scene.look(key).rep == "ben"
+    scene.at(1_300)
+    assert scene.decided(AssignmentEnded)[-1].because == "ben did not call it within 600 s"
+
+
 def test_a_bare_claim_keeps_the_lease_and_is_no_contact() -> None:
     scene = Scene(lease_seconds=60)
     scene.ready("ana", "ben")

@@ -71,7 +71,7 @@ standings = st.lists(
 
 def _pool(rows: list[tuple[Any, ...]], verdicts: list[str]) -> tuple[Pool, dict[str, Lead]]:
     held: dict[str, Lead] = {}
-    pool = Pool(PoolPlan("default"), FlowPlan(), held, 7)
+    pool = Pool(PoolPlan("default"), FlowPlan(), held, 7, {})
     pool.now_ns = BEGIN
     for rep_id, verdict in zip(REPS, verdicts, strict=False):
         state: Any = verdict if verdict in ("busy", "away", "offline") else "ready"

@@ -137,7 +137,7 @@ def test_peak_ewma_gives_a_lead_to_the_cheaper_of_two() -> None:
 def test_peak_ewma_asks_two_of_many() -> None:
     desk = Desk(PeakEwma, reps=8)
     desk.give(200)
-    assert all(text.count("'cost_seconds')") == 2 for text in desk.log)
+    assert all(text.count("s of cost')") == 2 for text in desk.log)
     assert len(desk.counts) == 8
 
 

@@ -133,7 +133,7 @@ class IgnoresTheSupervisor(Careful):
     def next_intent(self, now_ns: int) -> Intent | None:
         lead = self.view.best(now_ns)
         for rep in self.view.available.values():
-            if lead is not None and self.view.may_take(rep, lead):
+            if lead is not None and rep.id not in lead.excluded:
                 return Lease(lead.key, rep.id, "anybody", "The first one who is free.")
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -218,33 +219,41 @@ class _Wide(MiniPool):
         return self.only
 
 
-@pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_an_override_is_a_share_of_the_leads_where_weights_do_not_count(
-    policy: type[PushPolicy], share: float
+@pytest.mark.parametrize(
+    ("policy", "told", "next_told"),
+    [
+        (Fair, "1.00 turns, last lead 3.0 s ago", "next is rep1 with 1.00 turns, last lead 2.0 s"),
+        (
+            LongestIdle,
+            "0 open leads, waiting for 0.0 s",
+            "next is rep1 with 1 open lead, waiting for",
+        ),
+        (LeastLoaded, "0 open leads", "with 1 open lead."),
+        (Weighted, "1.00 of credit at weight 1.00", "next, as good as equal, is rep1 with 1.00 of"),
+        (Rotate, "1 place on in the rotation", "then comes rep1"),
+        (OpportunityFair, "0 leads from its share", "next, as good as equal, is rep1 with 0 leads"),
+    ],
+)
+def test_a_supervisor_reads_the_number_that_decided_and_its_unit(
+    policy: type[PushPolicy], told: str, next_told: str
 ) -> None:
-    desk = Desk(policy, reps=2)
-    desk.give(2)
-    desk.rep(0).override = share
-    desk.changed(desk.rep(0))
-    before = desk.counts["rep0"]
-    desk.give(400)
-    got = desk.counts["rep0"] - before
-    # of two equals the slowed one gets the less the less it is asked, never more than its share
-    assert share * 400 * 0.4 <= got <= share * 400 * 1.2, got
+    desk = Desk(policy, window=2)
+    desk.give(3)
+    desk.contact("L00001")
+    desk.finish("L00001")
+    desk.lead("L00004")
+    assert desk.pool.leads["L00004"].rep == "rep0"
+    assert f"'{told}')" in desk.log[-1], desk.log[-1]
+    assert next_told in desk.log[-1], desk.log[-1]
 
 
-@pytest.mark.parametrize("policy", [LongestIdle, LeastLoaded, Rotate])
-def test_a_lead_is_not_stuck_beside_a_rep_with_an_override(policy: type[PushPolicy]) -> None:
-    """Asked anew each minute: of 20 leads that wait for the only rep, all are given in time."""
-    desk = Desk(policy, reps=1)
-    desk.rep(0).override = 0.3
-    desk.changed(desk.rep(0))
-    for number in range(20):
-        desk.lead(f"L{number}")
-    at_once = desk.counts["rep0"]
-    assert at_once < 20
-    desk.advance(1_800.0)
-    assert desk.counts["rep0"] == 20
-    assert desk.policy.wake_ns() is None
-    assert not desk.problems
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name != "lease"])
+def test_every_candidate_is_told_by_a_number(name: str) -> None:
+    """So that it is shown without the bare score."""
+    desk = Desk(load(name), reps=3)
+    desk.give(3)
+    offered = [text.partition("ranked=")[2] for text in desk.log if "ranked=" in text]
+    assert offered
+    notes = [note for text in offered for note in re.findall(r"'rep\d', [-\d.e]+, '([^']*)'", text)]
+    assert len(notes) >= 3
+    assert all(note.removeprefix("-")[0].isdigit() for note in notes), notes

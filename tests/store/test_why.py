@@ -296,3 +296,89 @@ async def test_who_was_held_back_at_an_assignment_has_the_numbers_of_that_moment
     assert told["ben"] == {"rep": "ben", "verdict": "slow_contact", "because": SLOW_TOLD}
     assert told["cleo"]["because"] == "cleo was paused by mia at 09:00:59Z: coaching"
     assert reader.why(b.key(1), "ben")["candidates"] == [told["ben"]]
+
+
+@pytest.mark.parametrize("state", ["ready", "offline"])
+async def test_a_rep_outside_the_pool_is_told_so_whatever_else_it_was(tell, reader, state):
+    """The same that ``why_idle`` says, for a lead that somebody has and for one that waits."""
+    reps = [Rep(name, "north", state=state) for name in ("ana", "ben", "outs", "west")]
+    plans = tuple(
+        RepPlan(rep.id, rep.id if rep.id in ("outs", "west") else "north") for rep in reps
+    )
+    pools = (PoolPlan("default", teams=("north",)), PoolPlan("other", teams=("west",)))
+    await tell(
+        FloorApplied(Floor("digest", reps=plans, pools=pools)),
+        *(PresenceChanged(rep.id, state, b.T0, "mqtt") for rep in reps),
+        reps=reps,
+    )
+    await tell(b.assign(1), leads=[b.assigned(1)])
+    await tell(leads=[b.waiting(2)])
+    for number in (1, 2):
+        (outs,) = reader.why(b.key(number), "outs", now_ns=b.T0)["candidates"]
+        assert outs["verdict"] == "no_pool"
+        assert outs["because"] == "outs belongs to no pool: see [[pools]]"
+        (west,) = reader.why(b.key(number), "west", now_ns=b.T0)["candidates"]
+        assert west["verdict"] == "not_a_member"
+        assert "no member of the lead's pool default, but of other" in west["because"]
+    if state == "ready":
+        reasons = reader.why_idle("outs", b.T0)["reasons"]
+        assert reasons == [{"code": outs["verdict"], "because": outs["because"]}]
+
+
+@pytest.mark.parametrize(
+    ("score", "note", "told"),
+    [
+        (5.329e-15, "0 leads from its share", "ana: 0 leads from its share"),
+        (0.83, "prompt pick-up 81% in 9 s", "ana scored 0.83: prompt pick-up 81% in 9 s"),
+        (5.329e-15, "", "ana scored 0"),
+    ],
+)
+async def test_a_candidate_is_told_in_words_with_a_unit(tell, reader, score, note, told):
+    given = msgspec.structs.replace(b.assign(1), ranked=(("ana", score, note),))
+    await tell(given, leads=[b.assigned(1)])
+    assert reader.why(b.key(1))["candidates"][0]["because"] == told
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("supervisor", "ben was free too; a supervisor chose ana"),
+        ("test", "ben was free too; a test lead is shown to one rep, ana"),
+        ("fair", "ben was free too, and not the best for this lead"),
+    ],
+)
+async def test_who_was_free_beside_somebody_elses_choice(tell, reader, policy, told):
+    passed = {"available": ("ben",)}
+    given = msgspec.structs.replace(b.assign(1), ranked=(), policy=policy, passed_over=passed)
+    await tell(given, leads=[b.assigned(1)])
+    assert reader.why(b.key(1), "ben")["candidates"][0]["because"] == told
+
+
+async def test_who_had_had_its_share_of_the_leads_is_not_told_it_was_worse(tell, reader):
+    reps = [Rep(name, "north", state="ready") for name in ("ana", "ben")]
+    await tell(
+        *(PresenceChanged(rep.id, "ready", b.T0, "mqtt") for rep in reps),
+        RepControlled("ben", "override", "mia", "new here", b.T0 + 60 * b.SECOND, flow=0.5),
+        reps=reps,
+    )
+    passed = {"available": ("ben",)}
+    given = msgspec.structs.replace(b.assign(1), ranked=(), passed_over=passed)
+    await tell(given, leads=[b.assigned(1)])
+    (ben,) = reader.why(b.key(1), "ben")["candidates"]
+    assert ben["verdict"] == "manual"
+    assert ben["because"] == "ben was set to 50% by mia at 09:00:59Z until 09:01:59Z: new here"
+
+
+async def test_a_lead_waits_beside_a_rep_who_has_had_its_share(store, tell, reader):
+    await store.append(b.leads_in(1, 1), expect=0, epoch=1)
+    slowed = Rep("ana", "north", state="ready", override=0.5, share_due=-0.6)
+    slowed.override_by, slowed.override_reason = "mia", "new here"
+    busy = Rep("ben", "north", state="busy")
+    await tell(_on_floor(PoolPlan("default")), reps=[slowed, busy])
+    answer = reader.why(b.key(1), now_ns=b.T0)
+    assert (
+        "nobody can take it now (1 held back, set to 50% by a supervisor (mia)" in answer["because"]
+    )
+    told = answer["candidates"][0]
+    assert told["verdict"] == "manual"
+    assert "ana has had its share for now: others come first" in told["because"]

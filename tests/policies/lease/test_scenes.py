@@ -625,25 +625,6 @@ def test_an_override_replaces_the_belief(override: float, gets: bool) -> None:
     assert "coaching" in flow.because
 
 
-def test_an_override_between_gives_its_share_of_the_leads() -> None:
-    scene = floor(2)
-    scene.presence("r1", "offline")
-    rep = scene.pool.members["r0"]
-    rep.override = 0.3
-    scene.changed("r0")
-    given = 0
-    for _ in range(200):
-        key = scene.lead()
-        if scene.holder(key):
-            given += 1
-            scene.contact(key)
-            scene.finish(key)
-        else:
-            del scene.pool.waiting_leads[key]
-        scene.after(7)
-    assert 35 <= given <= 85
-
-
 def test_a_known_relationship_is_asked_first_and_forbidden_reps_never() -> None:
     scene = floor(4)
     assert scene.holder(scene.lead(prefers="r2")) == "r2"
