@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from distributor.app import process as process_module
 from tests.brokers import free_port
 
 PROGRAM = """
@@ -103,3 +105,14 @@ def test_a_stop_during_recovery_is_soon_and_orderly(start, tmp_path, number):
     read_until(process, '"ready"')
     process.send_signal(signal.SIGTERM)
     assert ended(process) == (0, "")
+
+
+def test_as_many_files_as_may_be_are_asked_for(monkeypatch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(process_module, "MOST_FILES", soft)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        process_module._raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

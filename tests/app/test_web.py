@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from distributor.app.web import StoreViews
+from distributor.intake import http_listener
 
 HEAD = b"POST /v1/leads/acme HTTP/1.1\r\nHost: x\r\n"
 
@@ -40,6 +41,25 @@ async def test_bytes_that_are_no_http_get_problem_details(open_daemon, sent):
     problem = json.loads(body)
     assert (problem["status"], problem["title"]) == (400, "Bad Request")
     assert "; s" in problem["detail"], "the remedy"
+
+
+async def test_silent_connections_keep_nobody_out_and_are_counted(
+    open_daemon, connect, monkeypatch
+):
+    monkeypatch.setattr(http_listener, "room_for_connections", lambda: 3)
+    daemon = await open_daemon()
+    silent = [await asyncio.open_connection("127.0.0.1", daemon.web.port) for _ in range(8)]
+    client = connect(daemon)
+    await client.ask("GET", "/healthz")
+    metrics = await client.ask("GET", "/metrics")
+    (line,) = [line for line in metrics.splitlines() if "displaced_connections" in line]
+    assert line.startswith("distributor_link_events_total{")
+    assert 'peer="http"' in line
+    assert float(line.split()[-1]) >= 6
+    async with asyncio.timeout(60):
+        assert await silent[0][0].read() == b"", "the first to come has waited longest"
+    for _, writer in silent:
+        writer.close()
 
 
 async def test_giving_the_store_free_leaves_the_loop_to_others(open_daemon, monkeypatch):
