@@ -36,7 +36,6 @@ class PoolDesk:
         self.fresh: dict[int, int] = {}
         self._choice = choice
         self._waiting: dict[int, None] = {}
-        self._holder: dict[int, int] = {}
         self._world: World
         self._work: list[float]
 

@@ -14,7 +14,7 @@ from distributor.app.links import BrokerSide, DialerSide
 from distributor.app.recovery import Recovered, recover
 from distributor.app.web import WebSide
 from distributor.delivery.delays import DelayWatch
-from distributor.delivery.messages import Routes, compose, rfc3339
+from distributor.delivery.messages import Routes, compose, receivers, rfc3339
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import (
     DeliveryDelayed,
@@ -252,7 +252,7 @@ class Daemon:
         """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides
         about the lead. Also while we stop: the last commit takes it along."""
         message = item.message
-        if message.kind != "assign":
+        if not self._carries_assignment(message):
             return False
         doubtful = settlement.result == "in_doubt" or not item.untaken
         may_have_it = "may have it all the same, ask there first: " if doubtful else ""
@@ -260,6 +260,14 @@ class Daemon:
         failed = DeliveryFailed(message.message_id, reason, hold=True, doubtful=doubtful)
         self.inbox.push(Submission([failed], settlement=settlement))
         return True
+
+    def _carries_assignment(self, message: Outgoing) -> bool:
+        """Whether its receiver is the one who calls: a dialer, or the rep's desktop where no dialer
+        is told of the lead."""
+        lead = self.engine.state.leads.get(message.order_key)
+        if message.kind != "lead" or lead is None:
+            return message.kind == "assign"
+        return not receivers(lead.dialer, lead, self._routes)[0]
 
     # -- what the loop hands on ----------------------------------------------------------------
 

@@ -98,7 +98,7 @@ class BrokerSide:
     def _connected(self, session_present: bool) -> None:
         self.link.publish(self._topic, self._status("online", self._attempt_ns), retain=True)
         self._daemon.mark_target("mqtt", True, "connected")
-        self.sender.wake()
+        self.sender.connected()
 
     def _disconnected(self, reason: str) -> None:
         self._daemon.mark_target("mqtt", False, reason)

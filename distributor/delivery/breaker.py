@@ -14,7 +14,7 @@ class Breaker:
 
     ``closed``: requests go. ``open``: none goes. ``half_open``: one may go, the trial; its success
     closes the breaker, its failure opens it again. Answers to requests that were under way when the
-    breaker opened are no evidence any more.
+    breaker opened are no evidence any more. ``hold`` opens it for as long as the dialer asks for.
     """
 
     def __init__(self, failures: int, seconds: float) -> None:
@@ -65,19 +65,17 @@ class Breaker:
         self._failures += 1
         if not trial and self._failures < self._limit:
             return False
-        self._open(now + self._seconds)
-        return True
-
-    def rest(self, now: float, seconds: float, trial: bool) -> None:
-        """The dialer asks to be left alone: open for so long, at least."""
-        if trial:
-            self._trial = False
-        self._open(max(now + seconds, self._open_until))
-
-    def _open(self, until: float) -> None:
         self.state = "open"
         self._failures = 0
-        self._open_until = until
+        self._open_until = now + self._seconds
+        return True
+
+    def hold(self, now: float, seconds: float) -> None:
+        """The dialer asks to be left alone for so long."""
+        until = now + seconds
+        self._open_until = max(self._open_until, until) if self.state == "open" else until
+        self.state = "open"
+        self._failures = 0
 
 
 class Bucket:

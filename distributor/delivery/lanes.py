@@ -27,10 +27,9 @@ class Item:
 
     ``state``: ``waiting`` behind its lane, ``ready`` to be sent, ``sent`` and unanswered, or
     ``delayed`` until ``next_ns``. ``attempts`` counts answers that were no success, ``refusals`` those
-    that the message itself caused. ``loaded``: an earlier process may have sent it. ``uncertain``:
+    that the message itself caused, ``misdirected`` those that any message would have got. ``loaded``: an earlier process may have sent it. ``uncertain``:
     nobody knows whether it was taken. ``hasty``: delayed by the target's fault, not by its own.
-    ``receiver``: who reads it, one of those behind the target. ``turned_away``: answers that took it for
-    nobody's; ``taken_before``: how many others the target had taken at the last of them.
+    ``receiver``: who reads it, one of those behind the target.
     """
 
     __slots__ = (
@@ -39,12 +38,11 @@ class Item:
         "hasty",
         "loaded",
         "message",
+        "misdirected",
         "next_ns",
         "receiver",
         "refusals",
         "state",
-        "taken_before",
-        "turned_away",
         "uncertain",
     )
 
@@ -56,8 +54,7 @@ class Item:
         self.next_ns = next_ns
         self.loaded = loaded
         self.refusals = 0
-        self.turned_away = 0
-        self.taken_before = 0
+        self.misdirected = 0
         self.uncertain = False
         self.hasty = False
         self.state: ItemState = "waiting"
@@ -69,7 +66,7 @@ class Item:
     def untaken(self) -> bool:
         """Whether it is certain that the receiver does not have it: it never left, or every time it
         was refused."""
-        return not self.loaded and self.refusals + self.turned_away == self.attempts
+        return not self.loaded and self.refusals + self.misdirected == self.attempts
 
 
 class Lanes:
@@ -160,11 +157,18 @@ class Lanes:
             heappop(ready)
         return None
 
-    def take(self) -> Item | None:
-        """As ``peek``; the message counts as sent from here on."""
-        item = self.peek()
+    def least_tried(self) -> Item | None:
+        """As ``peek``, but of the messages with the fewest attempts; revocations come last."""
+        items = (self._items.get(number) for number in self._ready)
+        ready = [item for item in items if item is not None and item.state == "ready"]
+        return min(ready, key=_by_attempts, default=None)
+
+    def take(self, item: Item | None = None) -> Item | None:
+        """As ``peek``, or this ready item; the message counts as sent from here on."""
+        item = item or self.peek()
         if item is not None:
-            heappop(self._ready)
+            if self._ready[0] == item.message.id:
+                heappop(self._ready)
             item.state = "sent"
             self.sent += 1
         return item
@@ -255,6 +259,10 @@ class Lanes:
             else:
                 self._advance(lane)
         self._settle(item, settlement)
+
+
+def _by_attempts(item: Item) -> tuple[bool, int, int]:
+    return item.message.kind == "revoke", item.attempts, item.message.id
 
 
 def _nothing() -> None:

@@ -152,7 +152,7 @@ def compose(
     return out
 
 
-def _receivers(dialer: str, lead: Lead, routes: Routes) -> tuple[str, bool]:
+def receivers(dialer: str, lead: Lead, routes: Routes) -> tuple[str, bool]:
     """The target that dials this lead ("" for none), and whether the rep's desktop gets it.
 
     ``dialer``: the pool's one when the lead was assigned, "" for MQTT where there is MQTT. A lead
@@ -170,7 +170,7 @@ def _receivers(dialer: str, lead: Lead, routes: Routes) -> tuple[str, bool]:
 def _assign(
     decision: Assigned, lead: Lead, routes: Routes, at_ns: int, out: list[Outgoing]
 ) -> None:
-    dialer, desktop = _receivers(decision.dialer, lead, routes)
+    dialer, desktop = receivers(decision.dialer, lead, routes)
     if not dialer and not desktop:
         return
     key, name = decision.lead_key, decision.assignment_id
@@ -203,7 +203,7 @@ def _assign(
 def _revoke(
     decision: AssignmentEnded, lead: Lead, routes: Routes, at_ns: int, out: list[Outgoing]
 ) -> None:
-    dialer, desktop = _receivers(decision.dialer, lead, routes)
+    dialer, desktop = receivers(decision.dialer, lead, routes)
     if decision.untaken:
         dialer = ""
     if not dialer and not desktop:

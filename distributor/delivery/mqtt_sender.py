@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from distributor.delivery.cuts import QUIET_SECONDS, CutWatch
 from distributor.delivery.lanes import Item, Lanes
 from distributor.delivery.timer import Timer
 from distributor.domain.ids import to_ns, to_seconds
@@ -45,12 +46,13 @@ class Link(Protocol):
 
 
 class MqttSender:
-    """A service for the target ``mqtt``. Call ``wake`` when the connection is up.
+    """A service for the target ``mqtt``. Call ``connected`` when the connection is up.
 
     ``assign_topic``: where arrays for the dialer go when ``assign_batch`` is more than 1.
     ``refused_first_seconds`` doubles up to ``refused_max_seconds`` between tries of what the broker
-    refused. ``no_subscriber`` counts, by kind, messages that nobody listened to. ``desktops``: reps' own
-    topics are told of each assignment, too; ``on_unheard`` is called with one that nobody listened to anywhere.
+    refused. ``quiet_seconds``: see ``CutWatch``. ``no_subscriber`` counts, by kind, messages that nobody
+    listened to. ``desktops``: reps' own topics are told of each assignment, too; ``on_unheard`` is called
+    with one that nobody listened to anywhere.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class MqttSender:
         assign_batch: int = 1,
         refused_first_seconds: float = REFUSED_FIRST_SECONDS,
         refused_max_seconds: float = REFUSED_MAX_SECONDS,
+        quiet_seconds: float = QUIET_SECONDS,
         desktops: bool = True,
         on_unheard: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -80,14 +83,21 @@ class MqttSender:
         self._on_unheard = on_unheard
         self._unheard: set[str] = set()
         self._wake = asyncio.Event()
+        self._watch = CutWatch(self._wake.set, quiet_seconds)
+        self._cut_off: list[list[Item]] = []
         self._answer = asyncio.Event()
         self._stopping = False
         self._log = structlog.get_logger(__name__)
         self._reported: dict[tuple[str, str], tuple[float, int]] = {}
         lanes.on_ready = self._wake.set
 
+    def connected(self) -> None:
+        """The connection is up."""
+        self._watch.connected()
+        self._wake.set()
+
     def wake(self) -> None:
-        """Look again: the connection is up, or slots are free."""
+        """Look again."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -102,6 +112,7 @@ class MqttSender:
                 await self._wake.wait()
         finally:
             timer.arm(None)
+            self._watch.close()
 
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Send nothing more and wait for the answers that are still due, at most so long. The rest
@@ -116,13 +127,16 @@ class MqttSender:
 
     def _send(self) -> None:
         """Fill the free slots with the oldest messages; what shares an array shares a slot."""
-        slots = self._link.free_slots
         lanes = self._lanes
         lanes.tick(self._now_ns())
+        slots = self._watch.slots(self._link.free_slots, lanes.sent)
         array: list[Item] = []
         size = 0
         while (item := lanes.peek()) is not None:
             batched = self._batch > 1 and item.message.kind in _DIALER_KINDS
+            if batched and array and size + len(item.message.payload) > self._array_bytes:
+                self._publish_array(array)
+                array, size = [], 0
             if not (batched and array):
                 if slots <= 0:
                     break
@@ -133,7 +147,7 @@ class MqttSender:
                 continue
             array.append(item)
             size += len(item.message.payload)
-            if len(array) >= self._batch or size >= self._array_bytes:
+            if len(array) >= self._batch:
                 self._publish_array(array)
                 array, size = [], 0
         if array:
@@ -161,8 +175,13 @@ class MqttSender:
         if isinstance(result, ConnectionLost):
             # No wake: the link calls when it is connected again.
             self._lanes.put_back(items)
+            if result.cut:
+                self._was_cut(items)
             return
-        if result.refused:
+        self._watch.answered()
+        if result.reason_code == PACKET_TOO_LARGE:
+            self._was_too_large(topic, items, result)
+        elif result.refused:
             self._was_refused(topic, items, result.reason_code)
         else:
             for item in items:
@@ -188,15 +207,63 @@ class MqttSender:
     def _was_refused(self, topic: str, items: list[Item], code: int) -> None:
         """Slowly: a broker may end the connection at each refusal."""
         self.refused += len(items)
-        if code == PACKET_TOO_LARGE and len(items) > 1:
-            size = sum(len(item.message.payload) for item in items)
-            self._array_bytes = max(1, size // 2)
         now_ns = self._now_ns()
         for item in items:
             pause = min(self._refused_first * 2.0 ** min(item.attempts, 30), self._refused_max)
             error = f"the broker refused {topic}: 0x{code:02x}"
+            item.refusals += 1
             self._lanes.retry(item, now_ns + to_ns(pause), error)
         self._report("publish_refused", topic, items[0].message.kind, len(items), code=code)
+
+    def _was_too_large(self, topic: str, items: list[Item], result: PublishResult) -> None:
+        """An array is made smaller; a message alone is given up: it will not get smaller."""
+        if len(items) > 1:
+            self._shrink_arrays(items)
+            self._lanes.put_back(items)
+            return
+        (item,) = items
+        size, limit = result.packet_bytes, result.limit_bytes
+        of = f"{size} of {limit} bytes" if limit else f"{size} bytes"
+        error = f"larger than the broker takes ({of}): raise max_packet_size there"
+        self._log_given_up("message_too_large", topic, item, error)
+        # Nobody has it, whatever happened to it before: it would have been too large then, too.
+        item.loaded = False
+        item.refusals = item.attempts + 1
+        self._lanes.dead(item, error)
+
+    def _shrink_arrays(self, items: list[Item]) -> None:
+        size = sum(len(item.message.payload) for item in items)
+        self._array_bytes = max(1, min(size, self._array_bytes) // 2)
+
+    def _was_cut(self, items: list[Item]) -> None:
+        """Note it, and look once all that was under way is told."""
+        if not self._cut_off:
+            asyncio.get_running_loop().call_soon(self._after_cut)
+        self._cut_off.append(items)
+
+    def _after_cut(self) -> None:
+        """Where one message alone makes the broker hang up, a human decides about it."""
+        cut_off, self._cut_off = self._cut_off, []
+        cuts = self._watch.cuts + 1
+        if not self._watch.cut(len(cut_off)):
+            return
+        (items,) = cut_off
+        if len(items) > 1:
+            self._shrink_arrays(items)
+            return
+        (item,) = items
+        error = (
+            f"the broker hung up {cuts} times when this came ({len(item.message.payload)} bytes): "
+            "larger than it takes, or a topic that it forbids; its log says which"
+        )
+        self._log_given_up("message_cut_off", item.message.address, item, error)
+        self._lanes.in_doubt(item, error)
+
+    def _log_given_up(self, event: str, topic: str, item: Item, error: str) -> None:
+        message = item.message
+        self._log.error(
+            event, topic=topic, kind=message.kind, lead_key=message.order_key, error=error
+        )
 
     def _report(self, event: str, topic: str, kind: str, count: int, **more: int) -> None:
         """A line a minute for each kind of message, with how many there were."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from jinja2 import StrictUndefined, Template, TemplateError
@@ -67,6 +67,10 @@ SAMPLE_ASSIGN = encode(
     )
 )
 SAMPLE_REVOKE = encode(Revocation("A0000000001-1", "A0000000001", "ana", _SAMPLE_TIME, "a sample"))
+
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+"""What a header cannot carry."""
 
 
 class CannotRender(Exception):
@@ -157,12 +161,20 @@ class Call:
         url = _render(f"{self._where}.url", self._url, names).strip()
         if not re.match(r"https?://[^/?#]", url):
             raise CannotRender(f"{self._where}.url: must begin with http:// or https:// and a host")
+        try:
+            parts = urlsplit(url)
+            (parts.hostname or "").encode("idna")
+            _ = parts.port
+        except ValueError as error:
+            text = f"no such host or port can be: {_one_line(error)}; correct it"
+            raise CannotRender(f"{self._where}.url: {text}") from error
         return url
 
     def _filled_header(self, name: str, names: Mapping[str, Any]) -> str:
         value = _render(f"{self._where}.headers.{name}", self._headers[name], names)
-        if "\n" in value or "\r" in value or "\0" in value:
-            raise CannotRender(f"{self._where}.headers.{name}: must be a single line")
+        if _CONTROL.search(value):
+            text = "must be a single line without control characters"
+            raise CannotRender(f"{self._where}.headers.{name}: {text}")
         return value
 
     def _filled_body(self, names: Mapping[str, Any]) -> bytes:

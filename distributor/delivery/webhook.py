@@ -1,11 +1,11 @@
 """Sends the outbox to one dialer over HTTP, as its ``WebhookPlan`` describes.
 
 What an answer means decides what happens next: ``taken`` (or taken before): done. ``refused``: the
-message is at fault, a few tries and then a human. ``turned_away`` (3xx, 401, 403, 404, 405, 407): as
-``failed`` unless the target takes others meanwhile, then as ``refused``. ``busy`` (408, 425, 429):
-later. ``failed`` (5xx, no connection): for ever, behind the breaker. ``unknown`` (nothing came back after
-the request was sent): as ``unknown_outcome`` says for assignments; a revocation is repeated, as twice
-revoked is revoked.
+message is at fault, a few tries and then a human. ``misdirected`` (moved, a bad secret, a wrong address):
+every message would get that answer, so it is a failure; a message that gets it alone is refused.
+``busy`` (408, 425, 429): later. ``failed`` (5xx, no connection, no TLS): for ever, behind the breaker.
+``unknown`` (nothing came back after the request was sent): as ``unknown_outcome`` says for assignments;
+a revocation is repeated, as twice revoked is revoked.
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ import asyncio
 import time
 from collections.abc import Callable
 from math import inf
+from typing import Final
 
 import aiohttp
 import structlog
 
-from distributor.delivery.answers import Answer, Reply, classify, lookup_says, retry_after
-from distributor.delivery.breaker import Bucket
+from distributor.delivery.answers import Answer, Reply, classify, lookup_says
+from distributor.delivery.breaker import Breaker, Bucket
+from distributor.delivery.exchange import exchange, open_session
 from distributor.delivery.lanes import Item, Lanes
-from distributor.delivery.standing import OnTarget, Standing
+from distributor.delivery.suspicion import MANY_REFUSALS, Suspicion
 from distributor.delivery.templates import CannotRender, Request, compile_plan, context
 from distributor.delivery.timer import Timer
 from distributor.domain.dialers import WebhookPlan
 from distributor.domain.ids import to_ns, to_seconds
 
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_PAUSE_SECONDS: Final = 60.0
+"""However long a dialer asks to be left alone: after so long it is asked again."""
 _MAX_ERROR_CHARACTERS = 300
-_CERTIFICATE_REMEDY = (
-    "the dialer's certificate is not good for this url: use a name that it is made for, or make its"
-    " authority known (SSL_CERT_FILE)"
-)
+_TARGETS_FAULT: Final = ("failed", "unknown", "misdirected")
+
+OnTarget = Callable[[str, bool, str], None]
+"""Told when a target stops (False) or begins (True) to take messages, and why; also when another reason
+keeps it from taking them."""
 
 
 class WebhookSender:
@@ -60,9 +64,15 @@ class WebhookSender:
         self._now_ns = now_ns
         self._random = random
         self.secret = secret
+        self._on_target = on_target
         self._clock = clock
-        self._standing = Standing(plan, clock, on_target, self._line)
+        self._breaker = Breaker(plan.breaker_failures, plan.breaker_seconds)
         self._bucket = Bucket(plan.rate_per_second)
+        self._quiet_until = -inf
+        self._suspicion = Suspicion()
+        self._pause_told = False
+        self._up: bool | None = None
+        self._cause = ""
         self._session: aiohttp.ClientSession | None = None
         self._requests: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
@@ -81,9 +91,9 @@ class WebhookSender:
         """Send until ``stop``."""
         self._ended.clear()
         try:
-            async with self._open_session() as session:
+            async with open_session(self.plan) as session:
                 self._session = session
-                self._standing.mark(True, "started")
+                self._mark(True, "started")
                 try:
                     await self._serve()
                 finally:
@@ -118,46 +128,43 @@ class WebhookSender:
         if self._requests:
             await asyncio.wait(self._requests)
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_note_sent)
-        # A server may close an idle connection just as a request goes out on it, and aiohttp repeats
-        # some methods by itself then. Where a repeat is not welcome, every request has its own.
-        fresh = self.plan.unknown_outcome != "repeat"
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.plan.concurrency, force_close=fresh),
-            timeout=aiohttp.ClientTimeout(total=self.plan.timeout_seconds),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "distributor", "Accept-Encoding": "identity"},
-            trust_env=False,
-            trace_configs=[trace],
-        )
-
     # --- what goes now
 
     def _dispatch(self) -> float:
         """Begin every request that may begin. Seconds until there may be another (infinite: when
         something happens)."""
-        lanes, standing = self._lanes, self._standing
-        if standing.ripen():
+        lanes, breaker = self._lanes, self._breaker
+        if breaker.ripen(self._clock()):
             lanes.hurry()
         lanes.tick(self._now_ns())
         while len(self._requests) < self.plan.concurrency:
-            item = lanes.peek()
+            item = self._next_item()
             if item is None:
-                standing.without_trial()
+                if breaker.state == "half_open" and breaker.delay(self._clock()) == 0.0:
+                    # Nobody sends us leads while we are down, so nothing would ever try again.
+                    self._mark(True, "nothing is left to try with: the next message is the trial")
                 break
             if self._needless(item):
                 continue
             now = self._clock()
-            wait = max(standing.delay(), self._bucket.delay(now))
+            wait = max(breaker.delay(now), self._bucket.delay(now), self._quiet_until - now)
             if wait > 0:
                 return wait
             self._begin(item, now)
-        wait = standing.reopens()
+        wait = inf
         if lanes.next_due_ns is not None:
-            wait = min(wait, to_seconds(lanes.next_due_ns - self._now_ns()))
+            wait = to_seconds(lanes.next_due_ns - self._now_ns())
+        if breaker.state == "open":
+            wait = min(wait, breaker.delay(self._clock()))
         return wait
+
+    def _next_item(self) -> Item | None:
+        """The oldest message; for a trial the one least tried, so that a message which the dialer never
+        answers well does not keep it down for all others."""
+        breaker = self._breaker
+        if breaker.state == "half_open" and breaker.delay(self._clock()) == 0.0:
+            return self._lanes.least_tried()
+        return self._lanes.peek()
 
     def _needless(self, item: Item) -> bool:
         """Settle what need not be sent: a revocation that the dialer has no request for, and an
@@ -176,14 +183,15 @@ class WebhookSender:
         return True
 
     def _begin(self, item: Item, now: float) -> None:
-        self._lanes.take()
+        self._lanes.take(item)
         try:
             request = self._request(item)
         except CannotRender as error:
             item.refusals += 1
+            self._suspect(item, str(error))
             self._give_up(item, str(error))
             return
-        trial = self._standing.enter()
+        trial = self._breaker.enter(now)
         self._bucket.take(now)
         task = asyncio.create_task(
             self._deliver(item, request, trial), name=f"webhook-{self.plan.id}"
@@ -210,7 +218,7 @@ class WebhookSender:
         try:
             answer = await self._lookup(item) if self._must_ask(item) else None
             if answer is None:
-                answer = await self._send(request)
+                answer = await self._send(item, request)
         except asyncio.CancelledError:
             if item.message.kind == "assign" and self.plan.unknown_outcome == "hold":
                 self._doubt(item, "stopped before the answer came")
@@ -237,7 +245,7 @@ class WebhookSender:
             return Answer("refused", str(error))
         reply = await self._exchange(request)
         if isinstance(reply, Answer):
-            return Answer("failed", f"lookup: {reply.error}", reply.pause_seconds)
+            return Answer("failed", f"lookup: {reply.error}", 0.0, f"lookup: {reply.cause}")
         answer = lookup_says(self.plan, self._calls, reply)
         if answer is None:
             item.uncertain = item.loaded = False
@@ -247,61 +255,97 @@ class WebhookSender:
             await asyncio.sleep(pause)
         return answer
 
-    async def _send(self, request: Request) -> Answer:
+    async def _send(self, item: Item, request: Request) -> Answer:
         reply = await self._exchange(request)
-        return reply if isinstance(reply, Answer) else classify(self.plan, self._calls, reply)
+        if isinstance(reply, Answer):
+            return reply
+        return classify(self.plan, self._calls, reply, item.message.kind)
 
     async def _exchange(self, request: Request) -> Reply | Answer:
-        """The reply, or what it means that there is none."""
         assert self._session is not None
-        sent: list[bool] = []
-        try:
-            async with self._session.request(
-                request.method,
-                request.url,
-                headers=request.headers,
-                data=request.body or None,
-                allow_redirects=False,
-                trace_request_ctx=sent,
-            ) as response:
-                text = await _read(response)
-                pause = retry_after(response.headers.get("Retry-After", ""), self._now_ns())
-                place = response.headers.get("Location", "")
-                return Reply(response.status, text, pause, place)
-        except aiohttp.InvalidURL as error:
-            return Answer("refused", f"not a request: {error}")
-        except aiohttp.ClientConnectorCertificateError as error:
-            # It is a ValueError as well, though the message has done nothing wrong.
-            return Answer("failed", f"{_CERTIFICATE_REMEDY}: {error}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            what = f"{type(error).__name__} {error}".strip()
-            if sent:
-                return Answer("unknown", f"no answer after the request was sent: {what}")
-            return Answer("failed", f"no connection: {what}")
-        except ValueError as error:
-            return Answer("refused", f"not a request: {error}")
+        return await exchange(self._session, request, self._now_ns)
 
     # --- what it means
 
     def _judge(self, item: Item, answer: Answer, trial: bool) -> None:
-        answer, pause = self._standing.judge(item, answer, trial)
+        now = self._clock()
+        away = self._pause(answer, now)
+        reason = self._line(answer.error)
+        if away:
+            reason += f"; it asks for a pause of {answer.pause_seconds:.0f} s"
+        if self._speaks_against_target(item, answer, trial):
+            if self._breaker.failure(now, trial):
+                self._mark(False, reason, answer.cause)
+        elif answer.outcome != "misdirected" and self._breaker.success(trial) and not away:
+            self._mark(True, "the dialer answers again")
+        if away:
+            self._breaker.hold(now, away)
+            self._mark(False, reason, answer.cause)
+        self._settle(item, answer)
+
+    def _speaks_against_target(self, item: Item, answer: Answer, trial: bool) -> bool:
+        """A misdirected revocation says nothing of assignments: they have a request of their own."""
+        if answer.outcome == "misdirected" and item.message.kind == "revoke":
+            return trial
+        return answer.outcome in _TARGETS_FAULT
+
+    def _pause(self, answer: Answer, now: float) -> float:
+        """Leave the dialer alone as long as it asks for, within limits. Seconds for which it counts as
+        down: 0 for a pause that is shorter than those of the breaker."""
+        asked, limit = answer.pause_seconds, MAX_PAUSE_SECONDS
+        seconds = min(asked, limit)
+        if asked > limit and not self._pause_told:
+            self._pause_told = True
+            told = {"asked_seconds": asked, "taken_seconds": limit}
+            self._log.warning("pause_shortened", target=self.plan.id, **told)
+        if 0.0 < seconds < min(self.plan.breaker_seconds, limit):
+            self._quiet_until = max(self._quiet_until, now + seconds)
+            return 0.0
+        return seconds
+
+    def _settle(self, item: Item, answer: Answer) -> None:
         error = self._line(answer.error)
         if answer.outcome in ("taken", "duplicate"):
+            self._pause_told = False
+            if item.message.kind == "assign":
+                self._suspicion.taken()
             self._lanes.done(item)
             return
-        if answer.outcome == "refused":
+        if answer.outcome == "refused" or self._astray_alone(item, answer):
             item.refusals += 1
+            self._suspect(item, error)
             if item.refusals >= self.plan.max_attempts:
                 self._give_up(item, error)
                 return
+        elif answer.outcome == "misdirected":
+            item.misdirected += 1
         elif answer.outcome == "unknown" and item.message.kind == "assign":
             if self.plan.unknown_outcome == "hold":
                 self._doubt(item, error)
                 return
             item.uncertain = True
-        wait = max(self._backoff(item.attempts), pause)
-        hasty = answer.outcome in ("failed", "unknown", "turned_away")
-        self._lanes.retry(item, self._now_ns() + to_ns(wait), error, hasty=hasty)
+        pause = max(self._backoff(item.attempts), min(answer.pause_seconds, MAX_PAUSE_SECONDS))
+        hasty = self._breaker.state != "closed" or answer.outcome in _TARGETS_FAULT
+        self._lanes.retry(item, self._now_ns() + to_ns(pause), error, hasty=hasty)
+
+    def _astray_alone(self, item: Item, answer: Answer) -> bool:
+        """Whether this message alone is misdirected, so that it may be its own fault (or that of its
+        revocation's request)."""
+        if answer.outcome != "misdirected":
+            return False
+        return item.message.kind == "revoke" or self._suspicion.alone(item.message.id)
+
+    def _suspect(self, item: Item, error: str) -> None:
+        """An assignment was refused: say so when it seems to be the fault of all of them."""
+        if item.message.kind == "assign" and self._suspicion.many_refused(item.message.id):
+            call = f"dialers[{self.plan.id}].assign"
+            self._log.warning(
+                "many_refused",
+                target=self.plan.id,
+                messages=MANY_REFUSALS,
+                error=self._line(error),
+                remedy=f"it took none in between: check body and headers of {call}, and success_body",
+            )
 
     def _backoff(self, attempts: int) -> float:
         """Doubles up to the cap; half of it is left to chance, so that retries do not come at once."""
@@ -314,7 +358,6 @@ class WebhookSender:
         self._log.error("delivery_given_up", **self._about(item, error))
         assign = item.message.kind == "assign"
         revocation = self._lanes.revocation_of(item) if assign else None
-        self._standing.gave_up(error)
         self._lanes.dead(item, error)
         if revocation is not None and item.untaken:
             self._lanes.done(revocation)  # the dialer would refuse that, too
@@ -322,6 +365,15 @@ class WebhookSender:
     def _doubt(self, item: Item, error: str) -> None:
         self._log.warning("delivery_in_doubt", **self._about(item, error))
         self._lanes.in_doubt(item, error)
+
+    def _mark(self, up: bool, reason: str, cause: str = "") -> None:
+        if self._up is up and (up or self._cause == cause):
+            return
+        first, self._up, self._cause = self._up is None, up, cause
+        if not first:
+            self._log.warning("target_changed", target=self.plan.id, up=up, reason=reason)
+        if self._on_target is not None:
+            self._on_target(self.plan.id, up, reason)
 
     def _about(self, item: Item, error: str) -> dict[str, str]:
         message = item.message
@@ -337,22 +389,3 @@ class WebhookSender:
         if self.secret:
             text = text.replace(self.secret, "***")
         return " ".join(text.split())[:_MAX_ERROR_CHARACTERS]
-
-
-async def _note_sent(
-    _session: aiohttp.ClientSession,
-    context: object,
-    _params: aiohttp.TraceRequestHeadersSentParams,
-) -> None:
-    context.trace_request_ctx.append(True)  # type: ignore[attr-defined]
-
-
-async def _read(response: aiohttp.ClientResponse) -> str:
-    """The first 64 KiB of the answer; the rest is not read."""
-    parts = bytearray()
-    while len(parts) < MAX_ANSWER_BYTES:
-        part = await response.content.read(MAX_ANSWER_BYTES - len(parts))
-        if not part:
-            break
-        parts += part
-    return parts.decode("utf-8", "replace")

@@ -29,9 +29,9 @@ class WebhookPlan(Struct, frozen=True, forbid_unknown_fields=True):
     the answer must contain as well ("" = any). ``duplicate_body``: one that means "taken before",
     whatever the status. ``secret_env`` / ``secret_file``: a secret that templates use as ``secret``.
     ``timeout_seconds``: whole request. ``retry_first_seconds`` doubles up to ``retry_max_seconds``.
-    ``max_attempts``: after so many refusals (4xx other than 408, 425, 429) the message is given up for
-    a human; failures of the dialer itself (5xx, no connection; 3xx, 401, 403, 404, 405 and 407 while it
-    takes no other) are tried for ever.
+    ``max_attempts``: after so many refusals of it (400, 409, 410, 413, 422, ...) a message is given up
+    for a human; failures of the dialer itself (5xx, no connection) and answers that any message would
+    get (3xx, 401, 403, 404, 405, ...) are tried for ever.
     ``concurrency``: requests under way at once. ``rate_per_second``: 0 = no limit.
     ``breaker_failures`` in a row open the breaker for ``breaker_seconds``; then one trial request.
     ``unknown_outcome``: what to do when nobody knows whether a request was taken (time-out after it

@@ -3,7 +3,8 @@
 ``link`` is what the rest of the house uses. Under it, ``connection`` (one connection), ``pump``
 (event loop to library) and ``shortcuts`` (the two common packets) reach into aiomqtt and paho, and
 tests/mqtt/test_library.py notices when a release changes what they find; ``options`` says what we
-ask the library for, ``buffered`` is the socket it talks through.
+ask the library for, ``buffered`` is the socket it talks through. ``in_flight`` are the publishes under
+way, ``backoff`` the waits between connections, ``remedies`` what people are told when one fails.
 """
 
 from __future__ import annotations

@@ -18,11 +18,17 @@ from aiomqtt.exceptions import MqttCodeError, MqttConnectError, MqttError
 from paho.mqtt.reasoncodes import ReasonCode
 
 from distributor.errors import Unavailable
-from distributor.mqtt import shortcuts
-from distributor.mqtt.options import filter_options, make_client, publish_properties, with_will_code
+from distributor.mqtt import remedies, shortcuts
+from distributor.mqtt.in_flight import InFlight, settle
+from distributor.mqtt.options import (
+    filter_options,
+    make_client,
+    publish_bytes,
+    publish_properties,
+    with_will_code,
+)
 from distributor.mqtt.pump import Pump
 from distributor.mqtt.values import (
-    NO_MATCHING_SUBSCRIBERS,
     PACKET_TOO_LARGE,
     AckToken,
     ConnectionLost,
@@ -34,21 +40,18 @@ from distributor.mqtt.values import (
     NoFreeSlot,
     OnMessage,
     OnResult,
-    PublishResult,
     SubscriptionRefused,
 )
 
 MAX_IN_FLIGHT = 1000
-_NO_LIMIT = 0xFFFFFFFF
-_HEADER_ROOM = 64
 _GOODBYE_SECONDS = 2.0
 _FAILED_SECONDS = 0.5
 _ANSWER_SECONDS = 10.0
 _PROBE_SECONDS = 3.0
 _VERSION_REFUSED = {0x01, 0x84}
+_KEEPALIVE_OVER = 0x8D
 _NOTHING_SPECIAL = Inbound()
 
-_RESULTS = {code: PublishResult(code) for code in (0x00, NO_MATCHING_SUBSCRIBERS)}
 _LOG = structlog.get_logger("distributor.mqtt")
 
 _T = TypeVar("_T")
@@ -58,7 +61,8 @@ class Connection:
     """One attempt to be connected, with the number ``epoch``.
 
     Make it, ``open`` it, ``subscribe``, then ``start``; ``lost`` is done, with the reason in
-    words, when it is over, for whatever cause. All methods belong to the loop's thread.
+    words, when it is over, for whatever cause; ``taken_over``: the broker ended it for somebody else with our
+    client id; ``cut``: the other side hung up without a word. All methods belong to the loop's thread.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class Connection:
         self.mqtt5 = mqtt5
         self.session_present = False
         self.window = MAX_IN_FLIGHT
+        self.taken_over = False
+        self.cut = False
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._settings = settings
         self._counters = counters
@@ -87,11 +93,11 @@ class Connection:
         self._on_lost = on_lost
         self._slots = slots
         self._loop = asyncio.get_running_loop()
-        self._max_packet_bytes = _NO_LIMIT
         self._unacked: dict[int, float] = {}
-        self._results: dict[int, OnResult] = {}
+        self._results = InFlight(counters)
         self._refusal: ReasonCode | None = None
         self._started = False
+        self._since = self._loop.time()
         self._paused = False
         self._held = False
         self._failed = False
@@ -105,7 +111,7 @@ class Connection:
             timeout_seconds=_ANSWER_SECONDS if version_known else _PROBE_SECONDS,
         )
         self._paho: Any = self._client._client
-        self._pump = Pump(self._paho, settings.keepalive_seconds, self.drop)
+        self._pump = Pump(self._paho, settings.keepalive_seconds, self._broke)
         self._take_over()
 
     # --- making
@@ -131,15 +137,21 @@ class Connection:
         except MqttCodeError as error:
             raise self._refused(error) from error
         except MqttError as error:
-            raise Unavailable(f"{self._where()} does not answer: {error}") from error
+            cause = error.__context__  # of an OSError aiomqtt keeps the text alone
+            what = "cannot be reached"
+            if not isinstance(cause, OSError) or isinstance(cause, TimeoutError):
+                what = "does not answer"
+            remedy = remedies.of_no_connection(cause, self._settings)
+            raise Unavailable(f"{self._where()} {what}: {error}{remedy}") from error
         except (OSError, ValueError) as error:
             raise Unavailable(f"{self._where()} cannot be reached: {error}") from error
 
     def _refused(self, error: MqttCodeError) -> Unavailable:
         code = self._refusal
         if code is None:
-            return Unavailable(f"{self._where()} closed the connection: {error}")
-        remedy = "check username, password, client_id and the broker's log"
+            remedy = remedies.of_hang_up(self._settings)
+            return Unavailable(f"{self._where()} hung up instead of answering: {remedy}")
+        remedy = remedies.of_refusal(code.value)
         text = f"{self._where()} refused us: {code} (0x{code.value:02x}); {remedy}"
         return ConnectRefused(text, version=code.value in _VERSION_REFUSED)
 
@@ -178,9 +190,15 @@ class Connection:
     def start(self, *, paused: bool) -> None:
         """From now on publishing is possible and reading can be stopped."""
         self._started = True
+        self._since = self._loop.time()
         self._paused = paused
         self._hold_or_read()
         self._slots.set()
+
+    @property
+    def lived_seconds(self) -> float:
+        """How long ago it was started; ask when it ends."""
+        return self._loop.time() - self._since
 
     # --- reading
 
@@ -302,22 +320,22 @@ class Connection:
         """Publish at QoS 1. Raises NoFreeSlot, and ValueError for an impossible topic."""
         if len(self._results) >= self.window:
             raise NoFreeSlot(f"{self.window} messages wait for {self._where()} already")
-        if len(topic) * 3 + len(payload) + _HEADER_ROOM > self._max_packet_bytes:
-            self._counters.refused_publishes += 1
-            self._loop.call_soon(_settle, on_result, PublishResult(PACKET_TOO_LARGE))
-            return
         properties = None
         if self.mqtt5 and (response_topic or correlation):
             properties = publish_properties(response_topic, correlation)
+        size = publish_bytes(topic, payload, properties, mqtt5=self.mqtt5)
+        if self._results.too_large(size):
+            self._loop.call_soon(self._results.refuse, on_result, size)
+            return
         info = self._paho.publish(topic, payload, 1, retain, properties)
         while info.rc == paho.MQTT_ERR_QUEUE_SIZE:  # that packet id is in flight: take the next
             info = self._paho.publish(topic, payload, 1, retain, properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             self._counters.lost_publishes += 1
             lost = ConnectionLost(paho.error_string(info.rc))
-            self._loop.call_soon(_settle, on_result, lost)
+            self._loop.call_soon(settle, on_result, lost)
             return
-        self._results[info.mid] = on_result
+        self._results.add(info.mid, on_result, size)
         if len(self._results) >= self.window:
             self._slots.clear()
 
@@ -327,21 +345,8 @@ class Connection:
         self._answered(mid, reason.value)
 
     def _answered(self, mid: int, code: int) -> None:
-        on_result = self._results.pop(mid, None)
-        if on_result is None:
-            return
-        self._count_result(code)
-        _settle(on_result, _RESULTS.get(code) or PublishResult(code))
-        if not self._slots.is_set() and self._started:
+        if self._results.answered(mid, code) and not self._slots.is_set() and self._started:
             self._slots.set()
-
-    def _count_result(self, code: int) -> None:
-        if code >= 0x80:
-            self._counters.refused_publishes += 1
-            return
-        self._counters.published += 1
-        if code == NO_MATCHING_SUBSCRIBERS:
-            self._counters.unheard_publishes += 1
 
     # --- the library's callbacks
 
@@ -354,7 +359,7 @@ class Connection:
         else:
             self.session_present = bool(flags.session_present)
             self.window = min(MAX_IN_FLIGHT, getattr(properties, "ReceiveMaximum", 0xFFFF))
-            self._max_packet_bytes = getattr(properties, "MaximumPacketSize", _NO_LIMIT)
+            self._results.limit_bytes = getattr(properties, "MaximumPacketSize", 0)
         self._client._on_connect(client, userdata, flags, reason, properties)
 
     def _on_disconnect(
@@ -366,10 +371,23 @@ class Connection:
         if not connected.done():
             connected.set_exception(MqttConnectError(reason))
             connected.exception()
+        code = reason.value
         if flags.is_disconnect_packet_from_server:
-            self._lose(f"the broker ended it: {reason}")
+            self._ended(code, str(reason))
+        elif code == _KEEPALIVE_OVER:
+            self._lose(f"no word from the broker in {self._settings.keepalive_seconds} s")
+        elif reason.is_failure:
+            self._lose("the connection broke", cut=True)
         else:
-            self._lose("the connection broke" if reason.is_failure else "closed")
+            self._lose("closed")
+
+    def _ended(self, code: int, reason: str) -> None:
+        """The broker says goodbye."""
+        if code == PACKET_TOO_LARGE:
+            self._results.refuse_largest()
+        self.taken_over = code == remedies.TAKEN_OVER
+        more = f"; {remedies.of_takeover(self._settings)}" if self.taken_over else ""
+        self._lose(f"the broker ended it: {reason}{more}")
 
     # --- ending
 
@@ -398,28 +416,23 @@ class Connection:
         self._lose(reason)
         self._paho._sock_close()
 
-    def _lose(self, reason: str) -> None:
+    def _broke(self, reason: str) -> None:
+        """The socket failed."""
+        self._lose(reason, cut=True)
+        self._paho._sock_close()
+
+    def _lose(self, reason: str, *, cut: bool = False) -> None:
         if self.lost.done():
             return
+        self.cut = cut
         self.lost.set_result(reason)
         self._started = False
         self._slots.clear()
         self._pump.detach()
         self._unacked.clear()
         self._on_lost(self, reason)
-        results, self._results = self._results, {}
-        self._counters.lost_publishes += len(results)
-        for on_result in results.values():
-            _settle(on_result, ConnectionLost(f"{self._where()}: {reason}"))
+        self._results.fail(f"{self._where()}: {reason}", cut=cut)
 
 
 def _value(code: Any) -> int:
     return int(getattr(code, "value", code))
-
-
-def _settle(on_result: OnResult, result: PublishResult | ConnectionLost) -> None:
-    """Tell the publisher. It is called from the library's read loop, which must not break."""
-    try:
-        on_result(result)
-    except Exception:  # noqa: BLE001
-        _LOG.exception("mqtt_result_handler_failed")

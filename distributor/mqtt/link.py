@@ -10,6 +10,8 @@ from typing import TypeVar
 import structlog
 
 from distributor.errors import Unavailable
+from distributor.mqtt import remedies
+from distributor.mqtt.backoff import Backoff
 from distributor.mqtt.connection import Connection
 from distributor.mqtt.values import (
     AckToken,
@@ -64,7 +66,7 @@ class MqttLink:
         self.on_connected: list[Callable[[bool], None]] = []
         self.on_disconnected: list[Callable[[str], None]] = []
         self.problem: str | None = "not connected yet"
-        self._jitter = jitter
+        self._backoff = Backoff(settings, jitter)
         self._will = will
         self._expect_session = expect_session
         self._hold_unacked = hold_unacked
@@ -111,36 +113,25 @@ class MqttLink:
             await asyncio.wait({self._serving})
 
     async def _serve(self) -> None:
-        failures = 0
         while True:
-            began = asyncio.get_running_loop().time()
             connection = await self._connect()
             _heed_cancellation(connection)
             if connection is not None:
                 await self._until_lost(connection)
-                lived = asyncio.get_running_loop().time() - began
-                # A connection that ends at once (a forbidden publish) must not make a fast loop.
-                failures = 0 if lived >= self.settings.reconnect_max_seconds else failures
+                lived = connection.lived_seconds
+                seconds = self._backoff.lost(lived, taken_over=connection.taken_over)
             elif self._retry_now:
                 self._retry_now = False
                 continue
-            failures += 1
-            await asyncio.sleep(self._delay(failures))
+            else:
+                seconds = self._backoff.failed()
+            await asyncio.sleep(seconds)
 
     async def _until_lost(self, connection: Connection) -> None:
         try:
             await asyncio.wait({connection.lost})
         finally:
             connection.drop("cancelled")
-
-    def _delay(self, failures: int) -> float:
-        """Seconds to wait: doubles up to the cap, the upper half of it left to chance."""
-        settings = self.settings
-        full = min(
-            settings.reconnect_max_seconds,
-            settings.reconnect_first_seconds * 2.0 ** min(failures - 1, 30),
-        )
-        return full * (0.5 + 0.5 * self._jitter())
 
     async def _connect(self) -> Connection | None:
         """A connection that is subscribed and started; None, after logging, when that failed."""
@@ -231,6 +222,10 @@ class MqttLink:
         if not self.connected.is_set():
             return
         self.connected.clear()
+        self._backoff.ended(connection.lived_seconds)
+        self.counters.taken_over += connection.taken_over
+        if connection.cut:
+            reason += remedies.of_short_lives(self._backoff.short_lived, self.settings)
         self.problem = f"connection to the broker lost: {reason}"
         if not self._closing:
             _LOG.warning("mqtt_connection_lost", epoch=connection.epoch, reason=reason)

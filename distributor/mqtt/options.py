@@ -75,6 +75,14 @@ def publish_properties(response_topic: str | None, correlation: bytes) -> Proper
     return properties  # type: ignore[no-any-return]
 
 
+def publish_bytes(topic: str, payload: bytes, properties: Properties | None, *, mqtt5: bool) -> int:
+    """How large the packet of a publish at QoS 1 is, as the broker counts."""
+    packed: Any = properties
+    more = int(mqtt5) if packed is None else len(packed.pack())
+    rest = 2 + len(topic.encode()) + 2 + more + len(payload)
+    return 2 + rest + (rest > 0x7F) + (rest > 0x3FFF) + (rest > 0x1F_FFFF)
+
+
 def with_will_code() -> ReasonCode:
     """The MQTT 5 goodbye that has the broker publish the last will."""
     return ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")

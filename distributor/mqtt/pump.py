@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,7 @@ class Pump:
         self._waiting_to_write = False
         self._plain_socket: Callable[[], socket.socket] = client._create_socket
         client._create_socket = self._create_socket
+        client._ssl_wrap_socket = self._wrap
         client.on_socket_open = self._on_open
         client.on_socket_close = self._on_close
         client.on_socket_register_write = self._on_register_write
@@ -46,6 +48,21 @@ class Pump:
             raise ConnectionAbortedError("nobody waits for this connection any more")
         self.socket = BufferedSocket(sock)
         return self.socket
+
+    def _wrap(self, plain: socket.socket) -> ssl.SSLSocket:
+        """Runs in the connecting thread. The library's own leaves the socket of a failed handshake
+        open until the garbage collector comes."""
+        client = self._client
+        sock: ssl.SSLSocket = client._ssl_context.wrap_socket(
+            plain, server_hostname=client._host, do_handshake_on_connect=False
+        )
+        try:
+            sock.settimeout(client._connect_timeout)
+            sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _on_open(self, _client: Any, _userdata: Any, sock: BufferedSocket) -> None:
         """Runs in the connecting thread."""

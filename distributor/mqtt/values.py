@@ -74,9 +74,15 @@ class Inbound(Struct, frozen=True, gc=False):
 
 
 class PublishResult(Struct, frozen=True, gc=False):
-    """The broker's answer to one publish: an MQTT 5 reason code (always 0 with MQTT 3.1.1)."""
+    """The broker's answer to one publish: an MQTT 5 reason code (always 0 with MQTT 3.1.1).
+
+    Where it is ``PACKET_TOO_LARGE``: ``packet_bytes`` is how large the packet is, and ``limit_bytes`` what
+    the broker said that it takes, 0 where it did not say.
+    """
 
     reason_code: int
+    packet_bytes: int = 0
+    limit_bytes: int = 0
 
     @property
     def refused(self) -> bool:
@@ -90,7 +96,14 @@ class PublishResult(Struct, frozen=True, gc=False):
 
 
 class ConnectionLost(Unavailable):
-    """The connection ended before the broker answered: the message may or may not be there."""
+    """The connection ended before the broker answered: the message may or may not be there.
+
+    ``cut``: the other side hung up without a word, for all we know because of this message.
+    """
+
+    def __init__(self, text: str, *, cut: bool = False) -> None:
+        super().__init__(text)
+        self.cut = cut
 
 
 class NoFreeSlot(Unavailable):
@@ -121,10 +134,12 @@ class LinkCounters(Struct):
     lost_sessions: int = 0
     stale_acks: int = 0
     refused_publishes: int = 0
+    too_large_publishes: int = 0
     unheard_publishes: int = 0
     lost_publishes: int = 0
     repeated: int = 0
     handler_errors: int = 0
+    taken_over: int = 0
 
 
 OnMessage = Callable[[str, bytes, AckToken, Inbound], None]

@@ -145,8 +145,9 @@ _INTAKE = (
         "events",
         "What happened on the link to the peer, as the link counts it (stale_acks: acknowledgements "
         "not sent because their connection was gone; the broker repeats those messages; "
-        "refused_publishes: messages on topics that the broker forbids us; unheard_assignments: "
-        "assignments that no dialer was subscribed to).",
+        "refused_publishes: messages on topics that the broker forbids us; too_large_publishes: messages "
+        "larger than it takes; taken_over: connections that it ended because somebody else came under our "
+        "client_id; unheard_assignments: assignments that no dialer was subscribed to).",
     ),
     _counter(
         "peer_reconnects_total",

@@ -41,7 +41,7 @@ Row = tuple[Any, ...]
 
 
 class Rows:
-    """The rows of one transaction, by table, in the order of the columns in ``sqlite.py``."""
+    """The rows of one transaction, by table, in the order of the columns in ``statements.py``."""
 
     __slots__ = (
         "assigned",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from distributor.delivery.lanes import Item, Lanes
+from distributor.delivery.templates import SAMPLE_ASSIGN, SAMPLE_REVOKE
 from distributor.domain.messages import Outgoing, Settlement
 from distributor.mqtt.values import ConnectionLost, PublishResult
+from tests.http_dialers import Dialer, Room, serving
 
 
 class FakeJournal:
@@ -62,17 +64,17 @@ class FakeLink:
         self.asked.set()
 
     def answer(self, code: int = 0, index: int = 0) -> None:
-        self.unanswered.pop(index)(PublishResult(code))
+        self.unanswered.pop(index)(PublishResult(code, packet_bytes=300, limit_bytes=200))
 
     def answer_all(self, code: int = 0) -> None:
         while self.unanswered:
             self.answer(code)
 
-    def lose(self) -> None:
+    def lose(self, *, cut: bool = False) -> None:
         self.up = False
         lost, self.unanswered = self.unanswered, []
         for on_result in lost:
-            on_result(ConnectionLost("gone"))
+            on_result(ConnectionLost("gone", cut=cut))
 
 
 class Clock:
@@ -171,5 +173,28 @@ def fill(lanes: Lanes) -> Callable[..., None]:
         for one in messages:
             lanes.put(Item(one, loaded=loaded))
         lanes.on_ready()
+
+    return put
+
+
+@pytest.fixture
+async def dialer() -> AsyncIterator[Dialer]:
+    async with serving() as dialer:
+        yield dialer
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def put(room: Room, message: Any) -> Callable[..., None]:
+    def put(number: int, key: str = "L1", kind: str = "assign", **more: Any) -> None:
+        loaded = more.pop("loaded", False)
+        payload = SAMPLE_ASSIGN if kind == "assign" else SAMPLE_REVOKE
+        one = message(number, key, kind, target="vici", payload=payload, **more)
+        room.lanes.put(Item(one, loaded=loaded))
+        room.lanes.on_ready()
 
     return put

@@ -26,14 +26,16 @@ def outcome(status: int, text: str = "", **more: Any) -> str:
         (200, "taken"),
         (204, "taken"),
         (206, "refused"),
-        (302, "turned_away"),
+        (302, "misdirected"),
         (400, "refused"),
-        (401, "turned_away"),
-        (403, "turned_away"),
-        (404, "turned_away"),
-        (405, "turned_away"),
-        (407, "turned_away"),
+        (401, "misdirected"),
+        (403, "misdirected"),
+        (404, "misdirected"),
+        (405, "misdirected"),
         (409, "refused"),
+        (410, "refused"),
+        (413, "refused"),
+        (415, "misdirected"),
         (422, "refused"),
         (408, "busy"),
         (425, "busy"),
@@ -49,17 +51,41 @@ def test_the_status_says_what_became_of_it(status: int, meaning: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "error"),
     [
-        (Reply(301, location="https://new.example/"), "moved to https://new.example/, set url"),
-        (Reply(302), "has moved, set url"),
-        (Reply(401, "expired"), "look at headers and the secret: HTTP 401: expired"),
-        (Reply(404), "look at url and method"),
+        (
+            Reply(301, "gone", location="https://h.example/?phone=1"),
+            (
+                "HTTP 301 to dialers[d].assign: it moved to https://h.example/ and redirects are not"
+                " followed: set its url to where it is now: gone"
+            ),
+        ),
+        (
+            Reply(401, "bad token"),
+            "HTTP 401 to dialers[d].assign: check its headers and the dialer's secret: bad token",
+        ),
+        (
+            Reply(405, "POST?"),
+            "HTTP 405 to dialers[d].assign: check its url and method: POST?",
+        ),
     ],
 )
-def test_who_is_turned_away_reads_what_to_mend(reply: Reply, words: str) -> None:
+def test_what_every_message_would_get_names_the_remedy(reply: Reply, error: str) -> None:
     plan = WebhookPlan("d", CALL)
-    assert words in classify(plan, compile_plan(plan), reply).error
+    answer = classify(plan, compile_plan(plan), reply)
+    assert (answer.outcome, answer.error) == ("misdirected", error)
+
+
+def test_a_configured_success_is_one_whatever_the_status() -> None:
+    assert outcome(302, success_status=(302,)) == "taken"
+    assert outcome(403, "DUPLICATE", duplicate_body="DUPLICATE") == "duplicate"
+
+
+def test_a_revocation_of_what_is_not_there_is_refused_alone() -> None:
+    plan = WebhookPlan("d", CALL, revoke=CALL)
+    calls = compile_plan(plan)
+    assert classify(plan, calls, Reply(404, ""), "revoke").outcome == "refused"
+    assert classify(plan, calls, Reply(401, ""), "revoke").outcome == "misdirected"
 
 
 def test_a_success_body_is_needed_where_it_is_named() -> None:
@@ -107,4 +133,4 @@ def test_retry_after_is_a_number_or_a_date(text: str, seconds: float) -> None:
 
 @given(st.text(max_size=40))
 def test_no_retry_after_does_harm(text: str) -> None:
-    assert 0.0 <= retry_after(text, 0) <= 1e9
+    assert 0.0 <= retry_after(text, 0) < 1e12

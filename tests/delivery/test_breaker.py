@@ -52,18 +52,14 @@ def test_answers_from_before_the_opening_change_nothing() -> None:
     assert breaker.state == "half_open"
 
 
-def test_who_asks_to_be_left_alone_is_and_then_a_trial_decides() -> None:
-    breaker = Breaker(5, 15.0)
-    breaker.rest(0.0, 40.0, False)
-    assert breaker.delay(1.0) == 39.0
-    assert not breaker.success(False)  # an answer from before changes nothing
-    assert breaker.ripen(40.0)
-    assert breaker.enter(40.0) is True
-    breaker.rest(41.0, 20.0, True)
-    assert breaker.delay(41.0) == 20.0
-    assert breaker.ripen(61.0)
-    assert breaker.enter(61.0) is True
-    assert breaker.success(True)
+def test_a_pause_that_the_dialer_asks_for_holds_it_open_until_a_trial() -> None:
+    breaker = Breaker(3, 15.0)
+    breaker.hold(10.0, 60.0)
+    breaker.hold(11.0, 20.0)  # a shorter one does not end it
+    assert (breaker.state, breaker.delay(10.0)) == ("open", 60.0)
+    assert not breaker.ripen(69.9)
+    assert breaker.ripen(70.0)
+    assert breaker.enter(70.0) is True
 
 
 def test_requests_keep_the_distance_of_the_rate() -> None:

@@ -67,6 +67,23 @@ def test_a_lead_cannot_add_headers() -> None:
         fill(call, assignment(first_name="a\r\nX-Admin: 1"))
 
 
+def test_a_control_character_in_a_header_is_the_leads_own_fault() -> None:
+    call = WebhookCall(URL, headers={"X-Name": "{{ lead.first_name }}"})
+    with pytest.raises(CannotRender, match="without control characters"):
+        fill(call, assignment(first_name="a\x01b"))
+    assert fill(call, assignment(first_name="a\tb")).headers["X-Name"] == "a\tb"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h:99999/", "http://a..b/", "http://.h/", "http://[::1/", f"http://{'x' * 64}.h/"],
+)
+def test_a_host_or_port_that_cannot_be_is_found_when_the_file_is_read(url: str) -> None:
+    with pytest.raises(BadConfig, match=r"dialers\[d\]\.assign\.url: no such host or port can be"):
+        compile_plan(WebhookPlan("d", WebhookCall(url)))
+    compile_plan(WebhookPlan("d", WebhookCall("http://[::1]:8080/")))
+
+
 def test_a_template_cannot_reach_into_the_program() -> None:
     call = WebhookCall(URL, body="{{ lead.__class__.__mro__ }}")
     with pytest.raises(CannotRender, match=r"assign\.body"):

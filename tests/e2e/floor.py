@@ -311,6 +311,7 @@ class DaemonProcess:
         folder: Path,
         *,
         broker: int | None = None,
+        mqtt: str = "",
         reps: tuple[str, ...] = ("ana", "ben", "cleo"),
         flow: str = "",
         http: str = "",
@@ -322,7 +323,14 @@ class DaemonProcess:
         self.config = folder / "distributor.toml"
         self.store = folder / "data/distributor.db"
         self.broker = broker
-        self.parts = {"reps": reps, "flow": flow, "http": http, "pool": pool, "more": more}
+        self.parts = {
+            "mqtt": mqtt,
+            "reps": reps,
+            "flow": flow,
+            "http": http,
+            "pool": pool,
+            "more": more,
+        }
         self.api = Api(free_port())
         self.process: subprocess.Popen[bytes] | None = None
         self.write()
@@ -332,7 +340,7 @@ class DaemonProcess:
         self.parts.update(changes)
         parts = dict(self.parts)
         if self.broker is not None:
-            parts["mqtt"] = f"[mqtt]\nport = {self.broker}\n"
+            parts["mqtt"] = f"[mqtt]\nport = {self.broker}\n{parts['mqtt']}\n"
         else:
             parts["mqtt"] = ""
         parts["reps"] = "".join(f'[[reps]]\nid = "{rep}"\n' for rep in parts["reps"])

@@ -281,7 +281,7 @@ MISTAKES: dict[str, tuple[str, Change, str]] = {
         lambda panel: panel["targets"][0].update(
             expr=panel["targets"][0]["expr"].partition(" and ")[0]
         ),
-        "7 series stand in the legend though they may never have happened",
+        "8 series stand in the legend though they may never have happened",
     ),
     "a link to nowhere": (
         "Slowest ten",

@@ -38,7 +38,7 @@ async def test_the_private_names_of_paho_are_there() -> None:
     names = (
         *("_sock", "_in_packet", "_out_messages", "_inflight_messages", "_ping_t"),
         *("_last_bytes_received", "_create_socket", "_sock_close", "_handle_publish"),
-        "_handle_pubackcomp",
+        *("_handle_pubackcomp", "_ssl_context", "_host", "_connect_timeout"),
     )
     for name in names:
         assert hasattr(client, name), name
@@ -52,6 +52,7 @@ def _inside(client: paho.Client, name: str) -> str:
 async def test_paho_still_uses_them_as_we_think() -> None:
     client = aiomqtt.Client("127.0.0.1")._client
     assert "self._create_socket()" in _inside(client, "reconnect")
+    assert "self._ssl_wrap_socket(sock)" in _inside(client, "_create_socket")
     assert "self._handle_publish()" in _inside(client, "_packet_handle")
     assert "self._handle_pubackcomp(" in _inside(client, "_packet_handle")
     assert "self._ping_t" in _inside(client, "loop_misc")

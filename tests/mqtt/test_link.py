@@ -13,8 +13,6 @@ from distributor.mqtt import (
     ConnectionLost,
     Inbound,
     LastWill,
-    MqttLink,
-    MqttSettings,
     NoFreeSlot,
 )
 from tests.brokers import Mosquitto
@@ -365,11 +363,3 @@ async def test_many_large_messages_go_out_and_come_in_whole(broker: Mosquitto) -
     async with peer(broker.port, filters=["in"]) as us:
         await publish_many(us.link, "in", sent)
         assert [message.payload for message in await us.take(len(sent))] == sent
-
-
-async def test_reconnects_back_off_to_a_cap_and_half_of_the_wait_is_chance() -> None:
-    for chance, share in ((0.0, 0.5), (1.0, 1.0)):
-        settings = MqttSettings(reconnect_first_seconds=0.5, reconnect_max_seconds=30)
-        link = MqttLink(settings, jitter=lambda chance=chance: chance)
-        waits = [link._delay(failures) / share for failures in (1, 2, 3, 7, 5000)]
-        assert waits == [0.5, 1.0, 2.0, 30.0, 30.0]

@@ -60,6 +60,20 @@ def test_every_dependency_has_a_line_of_reasons() -> None:
     assert [name for name in sorted(wanted()) if f"`{name}`" not in reasons] == []
 
 
+def test_what_is_needed_to_run_is_what_the_program_imports() -> None:
+    modules = {"paho-mqtt": "paho", "prometheus-client": "prometheus_client"}
+    names = {re.split(r"[<>=;\[ ]", line)[0] for line in PROJECT["dependencies"]}
+    imported = set()
+    for package in ("distributor", "policies"):
+        for path in (ROOT / package).rglob("*.py"):
+            if "demo" not in path.parts:
+                found = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+                imported.update(found)
+    assert {name for name in names if modules.get(name, name) not in imported} == set()
+    developing = {"numpy", "scipy", "psutil", "hypothesis", "matplotlib"}
+    assert developing & imported == set()
+
+
 def test_the_ci_installs_every_program_that_a_test_needs() -> None:
     """Else the test would be skipped or, with real parts required, fail there."""
     installed = (ROOT / ".ci" / "run").read_text().split()

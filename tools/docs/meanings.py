@@ -77,7 +77,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "TeamPlan": {
         "id": "The team's name.",
         "manager": "Who leads it.",
-        "timezone": "An IANA name.",
+        "timezone": "An IANA name. Checked, and used by nothing yet: no rule goes by the hour of a team.",
     },
     "RepPlan": {
         "id": "The rep's id in every message.",
@@ -116,8 +116,9 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "timeout_seconds": "For the whole request.",
         "retry_first_seconds": "Pause before the second attempt; it doubles each time ...",
         "retry_max_seconds": "... up to this.",
-        "max_attempts": "After so many refusals (4xx) a message is given up for a human. Failures of the "
-        "dialer itself (5xx, no connection, a door shut to everybody) are tried for ever, see below.",
+        "max_attempts": "After so many refusals (400, 422, ...) a message is given up for a human. Failures "
+        "of the dialer itself (5xx, no connection), and answers that any message would get (3xx, 401, 404, "
+        "...), are tried for ever, see below.",
         "concurrency": "Requests under way at once.",
         "rate_per_second": "Most requests a second; 0 is no limit.",
         "breaker_failures": "Failures in a row after which the dialer counts as down ...",

@@ -11,7 +11,7 @@ from tools.grafana.panels import Placed
 
 _EVENTS = (
     *("failed_attempts", "lost_sessions", "stale_acks", "refused_publishes", "lost_publishes"),
-    *("handler_errors", "unheard_assignments"),
+    *("handler_errors", "unheard_assignments", "taken_over"),
 )
 """Of what the link counts, that which should be rare."""
 _CHANNELS = ("http", "mqtt")
@@ -169,7 +169,8 @@ def _door() -> tuple[Placed, ...]:
         p.counts_panel(
             "Trouble on the broker's link",
             "In each two minutes (more where a day is shown). unheard_assignments: no dialer is subscribed, nobody gets those leads; "
-            "refused_publishes: the broker forbids a topic, the log says which; failed_attempts, "
+            "refused_publishes: the broker forbids a topic, the log says which; taken_over: another "
+            "daemon has our client_id; failed_attempts, "
             "lost_publishes: the broker is away or comes and goes; lost_sessions: it forgot what was queued "
             "for us; stale_acks: it repeats those messages, harmless; handler_errors: a fault of ours.",
             q.Query(q.counts("link_events_total", _TROUBLE, "event"), "{{event}}"),

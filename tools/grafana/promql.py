@@ -32,7 +32,6 @@ _REMEMBERED: Final = "last_over_time"
 _PLACEHOLDER: Final = "__{}__"
 
 _COUNTER_FUNCTIONS: Final = frozenset({"rate", "increase", "irate"})
-_GAUGE_FUNCTIONS: Final = frozenset({"delta", "idelta", "deriv", "predict_linear"})
 _SET: Final = ("and", "or", "unless")
 _COMPARE: Final = ("==", "!=", ">", "<", ">=", "<=")
 

@@ -86,6 +86,7 @@ COLOURS: Final = {
     "in_doubt": PINK,
     "unheard_assignments": BAD,
     "refused_publishes": WARN,
+    "taken_over": GOOD,
     "failed_attempts": PINK,
     "lost_publishes": TEAL,
     "lost_sessions": SKY,
