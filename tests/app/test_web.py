@@ -52,7 +52,7 @@ async def test_silent_connections_keep_nobody_out_and_are_counted(
     client = connect(daemon)
     await client.ask("GET", "/healthz")
     metrics = await client.ask("GET", "/metrics")
-    (line,) = [line for line in metrics.splitlines() if "displaced_connections" in line]
+    (line,) = [line for line in metrics.splitlines() if 'event="displaced_connections"' in line]
     assert line.startswith("distributor_link_events_total{")
     assert 'peer="http"' in line
     assert float(line.split()[-1]) >= 6
@@ -60,6 +60,36 @@ async def test_silent_connections_keep_nobody_out_and_are_counted(
         assert await silent[0][0].read() == b"", "the first to come has waited longest"
     for _, writer in silent:
         writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x20\x03\x00\x00\x00"])
+async def test_before_the_broker_has_answered_all_nobody_is_told_that_we_are_ready(
+    open_daemon, connect, said
+):
+    """Neither while it keeps silent on CONNECT, nor on SUBSCRIBE."""
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.read(1)
+        writer.write(said)
+        asked.set()
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as broker:
+        port = broker.sockets[0].getsockname()[1]
+        daemon = await open_daemon(mqtt={"port": port})
+        client = connect(daemon)
+        for _ in range(2):
+            status, problem = await client.call("GET", "/readyz")
+            assert status == 503
+            (reason,) = problem["reasons"]
+            assert f"broker 127.0.0.1:{port}" in reason
+            assert "answer" in reason
+            async with asyncio.timeout(60):
+                await asked.wait()
+        await daemon.stop()
+        ended.set()
 
 
 async def test_giving_the_store_free_leaves_the_loop_to_others(open_daemon, monkeypatch):
