@@ -13,6 +13,7 @@ import resource
 import socket
 import ssl
 from contextlib import suppress
+from itertools import count
 from typing import Final, cast
 
 import structlog
@@ -28,7 +29,9 @@ RESERVED_FILES: Final = 64
 HANDSHAKE_SECONDS: Final = 10.0
 ACCEPT_AGAIN_SECONDS: Final = 1.0
 _TELL_SECONDS: Final = 60.0
-_BACKLOG: Final = 128
+_BACKLOG: Final = 1_024
+_AT_ONCE: Final = 32
+"""Connections accepted in one turn of the loop: many hold up neither the rest nor each other."""
 _NO_FILES: Final = (errno.EMFILE, errno.ENFILE)
 
 _log = structlog.get_logger(__name__)
@@ -112,7 +115,7 @@ class Listener:
     async def _accept(self, listening: socket.socket) -> None:
         # Not ``loop.create_server``: it counts nothing before a TLS handshake has ended, and without
         # files it tries, fails and complains a hundred times a second.
-        while True:
+        for number in count(1):
             try:
                 taken, _ = await self._loop.sock_accept(listening)
             except OSError as error:
@@ -123,7 +126,8 @@ class Listener:
                 self._open(taken)
             else:
                 self._turn_away(taken)
-            await asyncio.sleep(0)  # many at once do not hold up the rest
+            if not number % _AT_ONCE:
+                await asyncio.sleep(0)
 
     def _tell(self, error: OSError) -> None:
         if isinstance(error, ConnectionAbortedError) or not self._told.due():
