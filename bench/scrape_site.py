@@ -22,8 +22,8 @@ from distributor.delivery.outbox import Outbox
 from distributor.domain.messages import Outgoing
 from distributor.intake.http_api import make_http_app
 from distributor.intake.http_auth import Tokens
+from distributor.intake.http_listener import listen
 from distributor.intake.http_parts import Parts
-from distributor.intake.http_server import listen
 from distributor.observe.exposition import CONTENT_TYPE, Exposition
 from distributor.observe.metrics import Metrics, PerRep
 
@@ -61,7 +61,7 @@ class Site:
         await runner.setup()
         assert runner.server is not None
         listener = await listen(runner.server, "127.0.0.1", 0)
-        self.port = listener.sockets[0].getsockname()[1]
+        self.port = listener.port
         try:
             yield
         finally:

@@ -309,6 +309,8 @@ class Daemon:
         if self.broker is not None:
             self.metrics.link_totals("mqtt", self.broker.totals())
             self.metrics.oldest_unacked(self.broker.link.oldest_unacked_seconds())
+        if self.web is not None:
+            self.metrics.link_totals("http", self.web.totals())
         if self.inbox.refused:
             self.metrics.count("intake_refused_total", "http", amount=self.inbox.refused)
             self.inbox.refused = 0

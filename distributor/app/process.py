@@ -8,12 +8,12 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from distributor.app.daemon import Daemon
-from distributor.app.loop_troubles import LoopTroubles
 from distributor.observe import logs
 from distributor.runtime.clock import Clock
 from distributor.settings.reload import Watch
@@ -54,11 +54,11 @@ def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        with suppress(OSError, ValueError):  # some systems keep a limit of their own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _serve(settings: Settings, config_path: Path, clock: Clock) -> None:
-    asyncio.get_running_loop().set_exception_handler(LoopTroubles())
     daemon = Daemon(settings, clock=clock)
     watch = Watch(
         config_path, lambda: daemon.settings, daemon.take_settings, daemon.refuse_settings

@@ -11,8 +11,8 @@ from aiohttp import web
 from distributor.errors import Unavailable
 from distributor.intake.http_api import make_http_app
 from distributor.intake.http_auth import Token, Tokens
+from distributor.intake.http_listener import Listener, listen
 from distributor.intake.http_parts import Parts
-from distributor.intake.http_server import listen
 from distributor.observe.exposition import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class WebSide:
         self._daemon = daemon
         self._reader = StoreViews(daemon.reader(), daemon.clock.now_ns)
         self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._made_for: object = None
         self._made = Tokens(())
         self.port = 0
@@ -74,7 +74,7 @@ class WebSide:
             where = f"{settings.host}:{settings.port}"
             problem = f"http.port: cannot listen on {where} ({error.strerror})"
             raise Unavailable(f"{problem}; free it or choose another") from error
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self.port = self._listener.port
 
     def _tokens(self) -> Tokens:
         settings = self._daemon.settings
@@ -85,6 +85,16 @@ class WebSide:
 
     async def _metrics(self, compressed: bool) -> tuple[Sequence[bytes], str]:
         return await self._daemon.scrape(compressed=compressed), CONTENT_TYPE
+
+    def totals(self) -> dict[str, int]:
+        """What the listener has counted (event -> total)."""
+        if self._listener is None:
+            return {}
+        crowd = self._listener.crowd
+        return {
+            "displaced_connections": crowd.displaced,
+            "turned_away_connections": crowd.turned_away,
+        }
 
     async def stop(self, *, answering: bool = True) -> None:
         """Answer what was asked, then close. ``answering``: False where nothing is committed any

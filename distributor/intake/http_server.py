@@ -1,35 +1,22 @@
-"""The listener: how many connections there may be, how long they may be silent, and what is answered
-to bytes that are no HTTP.
-
-Every connection costs a file of the process, and the store and the broker need files as well: who
-opens more than there is room for is turned away at once.
-"""
+"""One HTTP connection: how long it may keep us waiting, and what is answered to bytes that are no HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-import resource
-import ssl
-import time
+from collections.abc import Callable
 from typing import Any, Final, cast
 
-import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from distributor.intake.problems import Problem, library_log
 
-MAX_CONNECTIONS: Final = 1_000
-RESERVED_FILES: Final = 64
-"""Files that are not for connections: the store's, the broker's, the webhooks', the log."""
-
 SILENT_SECONDS: Final = 75.0
 """The longest from a connection's start, or from its last answer, to the end of the next request's
 head. Longer than proxies keep their idle connections to us, which is usually a minute."""
 
-HANDSHAKE_SECONDS: Final = 10.0
-_TELL_SECONDS: Final = 60.0
-_LATER: Final = "2"
+ANSWER_SECONDS: Final = 60.0
+"""The longest that a client may take to receive an answer."""
 
 CONNECTION_ARGS: Final[dict[str, Any]] = {
     "keepalive_timeout": SILENT_SECONDS,
@@ -41,9 +28,63 @@ CONNECTION_ARGS: Final[dict[str, Any]] = {
 
 
 class Connection(web.RequestHandler):
-    """One connection. What the library would answer in its own words, it answers in ours."""
+    """One connection. What the library would answer in its own words, it answers in ours.
 
-    __slots__ = ()
+    ``waits_since``: the loop's time since which it waits for a request; None while one is at work, or
+    its answer on the way. ``on_lost`` is called once, when the connection is over.
+    """
+
+    __slots__ = ("_on_lost", "_unread", "_wire", "waits_since")
+
+    def __init__(
+        self,
+        server: web.Server,
+        on_lost: Callable[[Connection], None],
+        *,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(server, loop=loop, **CONNECTION_ARGS)
+        self.waits_since: float | None = loop.time()
+        self._on_lost = on_lost
+        self._unread: asyncio.TimerHandle | None = None
+        self._wire: asyncio.Transport | None = None
+
+    def hang_up(self) -> bool:
+        """End it now, whatever is unsent. False where it is not made yet."""
+        if self._wire is not None:
+            self._wire.abort()
+        return self._wire is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast("asyncio.Transport", transport)  # the library forgets its own on closing
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._unread is not None:
+            self._unread.cancel()
+        self._on_lost(self)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if self._unread is not None:
+            self._unread.cancel()
+        self._unread = self._loop.call_later(ANSWER_SECONDS, self._hang_up_unread)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self.waits_since = self._loop.time()
+            if not self._has_unread():
+                self._unread.cancel()
+
+    def _has_unread(self) -> bool:
+        return self._wire is not None and self._wire.get_write_buffer_size() > 0
+
+    def _hang_up_unread(self) -> None:
+        """Closing would wait until the client has read what is left: for ever, where it does not."""
+        if self._has_unread():
+            self.hang_up()
 
     def handle_error(
         self,
@@ -71,71 +112,12 @@ class Connection(web.RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
 
-class Crowd:
-    """How many connections there may be, and who was turned away."""
+def note_work(server: web.Server) -> None:
+    """Have the connections of ``server`` know when a request is at work."""
+    handle = server.request_handler
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.turned_away = 0
-        self._told_at = -_TELL_SECONDS
-        self._log = structlog.get_logger(__name__)
+    async def at_work(request: web.BaseRequest) -> web.StreamResponse:
+        cast("Connection", request.protocol).waits_since = None
+        return await handle(request)
 
-    def turn_away(self) -> asyncio.Protocol:
-        """One more than there is room for. The log says so once a minute."""
-        self.turned_away += 1
-        now = time.monotonic()
-        if now - self._told_at >= _TELL_SECONDS:
-            self._told_at = now
-            self._log.warning(
-                "too_many_connections",
-                open=self.most,
-                turned_away=self.turned_away,
-                remedy="let senders keep their connections and use them again; see who holds them",
-            )
-        return _TurnedAway()
-
-
-class _TurnedAway(asyncio.Protocol):
-    """A connection that is answered unasked, and closed."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        problem = Problem(503, "too many connections are open; close some, and try again shortly")
-        body = cast("bytes", problem.response().body)
-        head = (
-            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-            f"Content-Length: {len(body)}\r\nRetry-After: {_LATER}\r\nConnection: close\r\n\r\n"
-        )
-        stream = cast("asyncio.Transport", transport)
-        stream.write(head.encode() + body)
-        stream.close()
-
-
-def room_for_connections() -> int:
-    """How many connections the process may have: what its file limit leaves, up to a bound."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return max(1, min(MAX_CONNECTIONS, files - RESERVED_FILES))
-
-
-async def listen(
-    server: web.Server,
-    host: str,
-    port: int,
-    tls: ssl.SSLContext | None = None,
-    crowd: Crowd | None = None,
-) -> asyncio.Server:
-    """Accept connections for ``server``, that of an ``AppRunner``. Close what is returned before the
-    runner is cleaned up. Raises ``OSError`` when the address cannot be had."""
-    loop = asyncio.get_running_loop()
-    crowd = crowd or Crowd(room_for_connections())
-
-    def connection() -> asyncio.Protocol:
-        if len(server.connections) >= crowd.most:
-            return crowd.turn_away()
-        return Connection(server, loop=loop, **CONNECTION_ARGS)
-
-    handshake = HANDSHAKE_SECONDS if tls else None
-    return await loop.create_server(
-        connection, host, port, ssl=tls, ssl_handshake_timeout=handshake
-    )
+    server.request_handler = at_work

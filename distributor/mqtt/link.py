@@ -65,7 +65,9 @@ class MqttLink:
         self.connected = asyncio.Event()
         self.on_connected: list[Callable[[bool], None]] = []
         self.on_disconnected: list[Callable[[str], None]] = []
-        self.problem: str | None = "not connected yet"
+        self.problem: str | None = (
+            f"broker {settings.host}:{settings.port} has not answered yet: not connected"
+        )
         self._backoff = Backoff(settings, jitter)
         self._will = will
         self._expect_session = expect_session

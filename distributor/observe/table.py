@@ -147,7 +147,9 @@ _INTAKE = (
         "not sent because their connection was gone; the broker repeats those messages; "
         "refused_publishes: messages on topics that the broker forbids us; too_large_publishes: messages "
         "larger than it takes; taken_over: connections that it ended because somebody else came under our "
-        "client_id; unheard_assignments: assignments that no dialer was subscribed to).",
+        "client_id; unheard_assignments: assignments that no dialer was subscribed to). Of the peer `http`: "
+        "displaced_connections: connections that waited for a request and made room for a new one; "
+        "turned_away_connections: new ones for which there was no room.",
     ),
     _counter(
         "peer_reconnects_total",

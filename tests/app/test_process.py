@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from distributor.app import process as process_module
 from tests.brokers import free_port
 
 PROGRAM = """
@@ -129,3 +131,14 @@ def test_a_store_that_is_taken_away_ends_the_daemon_with_a_line_that_says_so(sta
     what = "is gone" if how == "removed" else "was replaced"
     assert line.startswith(f"distributor: store.path: {store} {what}")
     assert "service_failed" in out
+
+
+def test_as_many_files_as_may_be_are_asked_for(monkeypatch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(process_module, "MOST_FILES", soft)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        process_module._raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from distributor.app.web import StoreViews
+from distributor.intake import http_listener
 
 HEAD = b"POST /v1/leads/acme HTTP/1.1\r\nHost: x\r\n"
 
@@ -53,6 +54,55 @@ async def test_an_expectation_that_nobody_knows_gets_problem_details(open_daemon
     ):
         assert (answer.status, answer.content_type) == (417, "application/problem+json")
         assert (await answer.json(content_type=None))["detail"].startswith("Expect: only 100-")
+
+
+async def test_silent_connections_keep_nobody_out_and_are_counted(
+    open_daemon, connect, monkeypatch
+):
+    monkeypatch.setattr(http_listener, "room_for_connections", lambda: 3)
+    daemon = await open_daemon()
+    silent = [await asyncio.open_connection("127.0.0.1", daemon.web.port) for _ in range(8)]
+    client = connect(daemon)
+    await client.ask("GET", "/healthz")
+    metrics = await client.ask("GET", "/metrics")
+    (line,) = [line for line in metrics.splitlines() if 'event="displaced_connections"' in line]
+    assert line.startswith("distributor_link_events_total{")
+    assert 'peer="http"' in line
+    assert float(line.split()[-1]) >= 6
+    async with asyncio.timeout(60):
+        assert await silent[0][0].read() == b"", "the first to come has waited longest"
+    for _, writer in silent:
+        writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x20\x03\x00\x00\x00"])
+async def test_before_the_broker_has_answered_all_nobody_is_told_that_we_are_ready(
+    open_daemon, connect, said
+):
+    """Neither while it keeps silent on CONNECT, nor on SUBSCRIBE."""
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.read(1)
+        writer.write(said)
+        asked.set()
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as broker:
+        port = broker.sockets[0].getsockname()[1]
+        daemon = await open_daemon(mqtt={"port": port})
+        client = connect(daemon)
+        for _ in range(2):
+            status, problem = await client.call("GET", "/readyz")
+            assert status == 503
+            (reason,) = problem["reasons"]
+            assert f"broker 127.0.0.1:{port}" in reason
+            assert "answer" in reason
+            async with asyncio.timeout(60):
+                await asked.wait()
+        await daemon.stop()
+        ended.set()
 
 
 async def test_giving_the_store_free_leaves_the_loop_to_others(open_daemon, monkeypatch):

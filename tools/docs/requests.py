@@ -25,7 +25,7 @@ class Note(Struct, frozen=True):
 
 
 _READ: Final = (400, 404)
-_ACT: Final = (400, 404, 409, 413, 415, 503)
+_ACT: Final = (400, 404, 408, 409, 413, 415, 503)
 _PAGE: Final = {
     "state": "only leads in this state",
     "status": "only leads of this status",
@@ -36,9 +36,11 @@ _PAGE: Final = {
 }
 
 NOTES: Final[dict[str, Note]] = {
-    "post_leads": Note("UnifiedReply", "Lead", many=True, errors=(400, 404, 413, 415, 429, 503)),
-    "post_events": Note("EventCount", "Event", many=True, errors=(400, 413, 415, 503)),
-    "put_presence": Note("PresenceTaken", "Presence", errors=(400, 404, 409, 413, 415, 503)),
+    "post_leads": Note(
+        "UnifiedReply", "Lead", many=True, errors=(400, 404, 408, 413, 415, 429, 503)
+    ),
+    "post_events": Note("EventCount", "Event", many=True, errors=(400, 408, 413, 415, 503)),
+    "put_presence": Note("PresenceTaken", "Presence", errors=(400, 404, 408, 409, 413, 415, 503)),
     "list_leads": Note("LeadPage", query=_PAGE, errors=(400,)),
     "get_lead": Note("LeadWithHistory", errors=_READ),
     "get_why": Note("Why", query={"rep": "why this rep did not get it"}, errors=_READ),

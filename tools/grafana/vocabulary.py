@@ -81,7 +81,11 @@ def _values(row: Metric, metrics: Metrics) -> Values:
 
 _STATES: Final = {"state": frozenset(SHOWN_STATES)}
 _EVENTS: Final = frozenset(
-    {*LinkCounters.__struct_fields__, "ignored_response_topics", "unheard_assignments"}
+    {
+        *LinkCounters.__struct_fields__,
+        *("ignored_response_topics", "unheard_assignments"),
+        *("displaced_connections", "turned_away_connections"),
+    }
 )
 _BY_HAND: Final[Mapping[str, Values]] = {
     "link_events_total": {"event": _EVENTS},
