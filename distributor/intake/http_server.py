@@ -68,6 +68,8 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPExpectationFailed):  # raised before any handler of ours
+            resp = Problem(417, "Expect: only 100-continue is known here; leave it out").response()
         if self._unread is not None:
             self._unread.cancel()
         self._unread = self._loop.call_later(ANSWER_SECONDS, self._hang_up_unread)
@@ -103,13 +105,6 @@ class Connection(web.RequestHandler):
         answer = Problem(status, detail).response()
         answer.force_close()
         return answer
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        if isinstance(resp, web.HTTPExpectationFailed):  # raised before any handler of ours
-            resp = Problem(417, "Expect: only 100-continue is known here; leave it out").response()
-        return await super().finish_response(request, resp, start_time)
 
 
 def note_work(server: web.Server) -> None:
