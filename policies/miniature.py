@@ -52,6 +52,8 @@ class MiniFloor:
         self._restart_every = restart_every
         self._step = 0
         self._left: dict[str, bytes] = {}
+        self._tests: list[str] = []
+        self._unlisted: dict[str, Rep] = {}
         for number in range(reps):
             rep = Rep(id=f"rep{number}", team="north", window=window, open={}, weight=1.0)
             self.pool.reps[rep.id] = rep
@@ -99,13 +101,28 @@ class MiniFloor:
     def lead(
         self, key: str, *, quality: float = 1.0, test: bool = False, prefers: str = ""
     ) -> None:
-        """A lead comes in; ``prefers``: the rep who is asked first."""
+        """A lead comes in; ``prefers``: the rep who is asked first. A test lead is shown to somebody
+        without asking the policy, and takes no slot."""
         now = self.now_ns
         lead = Lead(key, "acme", key, "mini", "waiting", now, now, quality, test=test)
         lead.since_ns, lead.prefers = now, prefers
         self._keep(lead)
-        self._tell(lambda: self.policy.lead_waiting(lead, now))
+        self._waits(lead)
         self.settle()
+
+    def _waits(self, lead: Lead) -> None:
+        if lead.test:
+            self._tests.append(lead.key)
+        else:
+            self._tell(lambda: self.policy.lead_waiting(lead, self.now_ns))
+
+    def _place_tests(self) -> None:
+        for key in list(self._tests):
+            lead, receiving = self.pool.leads[key], self.pool.receiving
+            left = [rep_id for rep_id in receiving if rep_id not in lead.excluded]
+            if left:
+                self._tests.remove(key)
+                self._assign(lead, receiving[min(left)], "test", probe=False)
 
     def attempt(self, key: str) -> None:
         """The dialer places a call; nobody has answered yet."""
@@ -124,7 +141,8 @@ class MiniFloor:
         now = self.now_ns
         if counted:
             self._replace(lead, state="working", contacted_ns=now, call_ns=lead.call_ns or now)
-            self.pool.reps[lead.rep].open[key] = False
+            if lead.in_pipeline:
+                self._rep(lead).open[key] = False
         else:
             self._replace(lead, claimed_ns=now)
         if not lead.call_ns and (counted or not lead.attempted_ns):
@@ -145,7 +163,9 @@ class MiniFloor:
 
     def _hear(self, lead: Lead, *, counted: bool) -> None:
         """The policy hears of a sign of life; ``lead`` is the record before it, as in the core."""
-        rep, now = self.pool.reps[lead.rep], self.now_ns
+        if not lead.in_pipeline:
+            return
+        rep, now = self._rep(lead), self.now_ns
         counted = counted and not lead.blameless
         self._tell(lambda: self.policy.contacted(lead, rep, now, counted=counted, now_ns=now))
 
@@ -162,19 +182,21 @@ class MiniFloor:
         ``call_limit`` its end is inferred, and the lead stays in work until somebody says more (``late``). Not ``counted``: the rep
         claims so."""
         lead = self.pool.leads[key]
-        rep = self.pool.reps[lead.rep]
-        self._leave(lead, rep, cause, counted=counted)
+        rep = self._rep(lead)
+        if lead.in_pipeline:
+            self._leave(lead, rep, cause, counted=counted)
         if cause != "call_limit":
             self._replace(self.pool.leads[key], state="closed", status=status)
-        if converted:
+        if converted and not lead.test:
             self._tell(lambda: self.policy.converted(lead, rep, self.now_ns))
-        self.changed(rep)
+        self._rep_changed(rep)
+        self.settle()
 
     def late(self, key: str, status: LeadStatus | None = None, *, counted: bool = True) -> None:
         """The status of a lead that had left the pipeline before."""
         lead = self.pool.leads[key]
         rep = self.pool.reps.get(lead.rep)
-        if rep is not None:
+        if rep is not None and not lead.test:
             now = self.now_ns
             self._tell(lambda: self.policy.work_ended(lead, rep, "late", now, now, counted=counted))
         self._replace(lead, state="closed", status=status)
@@ -183,6 +205,10 @@ class MiniFloor:
     def _leave(self, lead: Lead, rep: Rep, cause: WorkEndCause, *, counted: bool) -> None:
         rep.open.pop(lead.key, None)
         rep.last_freed_ns = now = self.now_ns
+        if cause in ("call_ended", "status"):
+            free_ns = now + self.pool.span_ns(self.pool.flow.wrap_up_seconds)
+            if free_ns > max(now, rep.free_from_ns):
+                rep.free_from_ns, rep.wraps_up = free_ns, True
         self._replace(lead, in_pipeline=False)
         self._tell(lambda: self.policy.work_ended(lead, rep, cause, now, now, counted=counted))
 
@@ -192,27 +218,42 @@ class MiniFloor:
         """An assignment ends and the lead waits again. ``excluded``: whether the rep is asked no more;
         by default as the core has it."""
         lead = self.pool.leads[key]
-        self._end(lead, self.pool.reps[lead.rep], cause, blame=blame, excluded=excluded)
+        self._end(lead, self._rep(lead), cause, blame=blame, excluded=excluded)
         self.settle()
 
     def restarted(self, key: str) -> None:
         """The clocks of a lease begin anew."""
         lead = self.pool.leads[key]
-        rep = self.pool.reps[lead.rep]
+        rep = self._rep(lead)
         lead = self._replace(lead, assigned_ns=self.now_ns, blameless=True)
         self._tell(lambda: self.policy.lease_restarted(lead, rep, self.now_ns))
         self.settle()
 
     def settings(self, reps: list[str]) -> None:
-        """New settings: these are the members now. Leads of others come back."""
-        for rep in [rep for rep in self.pool.reps.values() if rep.id not in reps]:
-            for key in list(rep.open):
-                self._end(self.pool.leads[key], rep, "rep_removed")
-            del self.pool.reps[rep.id]
+        """New settings: these are the members now. What others have not begun comes back."""
+        known = self.pool.reps | self._unlisted
         for rep_id in reps:
-            self.pool.reps.setdefault(rep_id, Rep(id=rep_id, team="north", open={}))
+            known.setdefault(rep_id, Rep(id=rep_id, team="north", open={}))
+        self._unlisted = {rep_id: rep for rep_id, rep in known.items() if rep_id not in reps}
+        for rep in self._unlisted.values():
+            rep.state = "offline"
+        for rep_id, rep in known.items():
+            rep.listed = rep_id in reps
+        self.pool.reps.clear()
+        self.pool.reps.update({rep_id: known[rep_id] for rep_id in reps})
         self._tell(lambda: self.policy.start(self.pool, self.now_ns))
+        for rep in self._unlisted.values():
+            self._take_back(rep, "rep_removed")
         self.settle()
+
+    def _rep(self, lead: Lead) -> Rep:
+        """The rep who has the lead, listed or not."""
+        rep = self.pool.reps.get(lead.rep)
+        return self._unlisted[lead.rep] if rep is None else rep
+
+    def _rep_changed(self, rep: Rep) -> None:
+        if rep.listed:
+            self._tell(lambda: self.policy.rep_changed(rep, self.now_ns))
 
     def advance(self, seconds: float) -> None:
         """Time passes; the policy is woken when it asked for it, and leases run out."""
@@ -221,22 +262,30 @@ class MiniFloor:
             wake = self.policy.wake_ns()
             due = [self._expires_ns(lead) for lead in self._leases()]
             held = [rep.paused_until_ns for rep in self.pool.reps.values() if rep.paused_until_ns]
+            held += [rep.free_from_ns for rep in self._not_free_yet()]
             holds = [self.pool.hold_ends_ns(lead) for lead in self.pool.waiting_for_owners()]
             held += [at_ns for at_ns in holds if at_ns > self.now_ns]
             moments = [*due, *held, *([] if wake is None else [wake])]
             moment = min(moments, default=until + 1)
             if moment > until or self.problems:
                 break
+            waited = self._not_free_yet()
             self.pool.now_ns = max(self.now_ns, moment)
             for lead in [lead for lead in self._leases() if self._expires_ns(lead) <= self.now_ns]:
                 cause: EndCause = "working_limit" if lead.claimed_ns else "expired"
-                self._end(lead, self.pool.reps[lead.rep], cause)
+                self._end(lead, self._rep(lead), cause)
             self._end_pauses()
+            for rep in [rep for rep in waited if rep.free_from_ns <= self.now_ns]:
+                self._rep_changed(rep)
             self.settle()
         else:
             self._problem(f"wake_ns asked to be woken more than {_WAKES_AT_MOST} times")
         self.pool.now_ns = until
         self.settle()
+
+    def _not_free_yet(self) -> list[Rep]:
+        """Who waits for the end of a wrap-up or of the pace."""
+        return [rep for rep in self.pool.reps.values() if rep.free_from_ns > self.now_ns]
 
     def _end_pauses(self) -> None:
         for rep in self.pool.reps.values():
@@ -250,6 +299,7 @@ class MiniFloor:
     def settle(self) -> None:
         """Ask until the policy has nothing to ask for, as the core does after every event."""
         self._step += 1
+        self._place_tests()
         bound = 4 * len(self.pool.leads) + 4 * len(self.pool.reps) + 16
         for _ in range(bound):
             before = self._state()
@@ -329,7 +379,15 @@ class MiniFloor:
         now = self.now_ns
         rep.open[lead.key] = True
         rep.last_assigned_ns = now
-        lead = self._replace(
+        if rep.pace_ns and now + rep.pace_ns >= rep.free_from_ns:
+            rep.free_from_ns, rep.wraps_up = now + rep.pace_ns, False
+        lead = self._assign(lead, rep, intent.reason, probe=intent.probe)
+        self._tell(lambda: self.policy.leased(lead, rep, now))
+        self._rep_changed(rep)
+
+    def _assign(self, lead: Lead, rep: Rep, reason: str, *, probe: bool) -> Lead:
+        now = self.now_ns
+        return self._replace(
             lead,
             state="assigned",
             rep=rep.id,
@@ -337,17 +395,15 @@ class MiniFloor:
             assignment_id=f"{lead.key}-{lead.attempt + 1}",
             assigned_ns=now,
             since_ns=now,
-            in_pipeline=True,
-            probe=intent.probe,
-            reason=intent.reason,
+            in_pipeline=not lead.test,
+            probe=probe,
+            reason=reason,
             prefers="",
             blameless=False,
             attempted_ns=0,
             claimed_ns=0,
             call_ns=0,
         )
-        self._tell(lambda: self.policy.leased(lead, rep, now))
-        self._tell(lambda: self.policy.rep_changed(rep, now))
 
     def _end(
         self,
@@ -363,8 +419,9 @@ class MiniFloor:
         blame = blame and cause in _SAYS_SOMETHING and not lead.blameless and not told
         if excluded is None:
             excluded = cause == "rejected" or (cause in _SAYS_SOMETHING and not lead.blameless)
-        rep.open.pop(lead.key, None)
-        rep.last_freed_ns = now
+        if lead.in_pipeline:
+            del rep.open[lead.key]
+            rep.last_freed_ns = now
         back = self._replace(
             lead,
             state="waiting",
@@ -383,11 +440,13 @@ class MiniFloor:
             self._tell(lambda: self.policy.work_ended(lead, rep, after, now, now, counted=False))
         elif lead.in_pipeline:
             self._tell(lambda: self.policy.lease_ended(lead, rep, cause, blame=blame, now_ns=now))
-        self._tell(lambda: self.policy.rep_changed(rep, now))
-        self._tell(lambda: self.policy.lead_waiting(back, now))
+        self._rep_changed(rep)
+        self._waits(back)
         signed_on = [rep.id for rep in self.pool.reps.values() if rep.state != "offline"]
         if back.excluded and set(signed_on) <= set(back.excluded):
             self._replace(back, state="exception")  # once around: the desk decides
+            if back.test:
+                self._tests.remove(back.key)
 
     def _replace(self, lead: Lead, **changes: object) -> Lead:
         changed = msgspec.structs.replace(lead, **changes)
