@@ -81,8 +81,6 @@ class Engine:
         self.state.now_ns = max(self.state.now_ns, now_ns)
         self.state.forget_closed()
         core.out = []
-        for pool in self.state.pools.values():
-            pool.now_ns = self.state.now_ns
         self._by_type[type(event)](event)
         if core.shrunk:
             self._leases.hold_all_exhausted()
@@ -148,7 +146,6 @@ class Engine:
                         policy.restore(rep, memory)
             for member in pool.members.values():
                 pool.place(member, state.verdict(member))
-            pool.now_ns = state.now_ns
             core.policies[pool_id].start(pool, state.now_ns)
             core.stir(pool_id)
         for pool_id in set(core.policies) - set(state.pools):

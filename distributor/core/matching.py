@@ -46,7 +46,6 @@ class Matching:
     def _pump(self, pool: Pool) -> None:
         core = self._core
         policy = core.policies[pool.plan.id]
-        pool.now_ns = core.now_ns
         if not core.state.blocked(pool):
             now_ns, next_intent = core.now_ns, policy.next_intent
             self._refused = ()

@@ -185,7 +185,7 @@ class State:
         """The pool of ``plan``, kept with its leads where it exists already."""
         pool = self.pools.get(plan.id)
         if pool is None:
-            pool = self.pools[plan.id] = Pool(plan, self.floor.flow, self.leads, self.seed)
+            pool = self.pools[plan.id] = Pool(plan, self.floor.flow, self.leads, self.seed, self)
         pool.plan, pool.flow = plan, self.floor.flow
         return pool
 
