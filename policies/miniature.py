@@ -83,7 +83,7 @@ class MiniFloor:
 
     def _end_calls(self, rep: Rep) -> None:
         for lead in [self.pool.leads[key] for key in rep.open]:
-            if lead.attempted_ns or lead.call_ns:
+            if lead.dialled:
                 self._leave(lead, rep, "agent_ready", counted=True)
 
     def _take_back(self, rep: Rep, cause: EndCause) -> None:
@@ -127,7 +127,7 @@ class MiniFloor:
     def attempt(self, key: str) -> None:
         """The dialer places a call; nobody has answered yet."""
         lead = self.pool.leads[key]
-        first = not lead.attempted_ns and not lead.call_ns
+        first = not lead.dialled
         if not lead.attempted_ns:
             self._replace(lead, attempted_ns=self.now_ns)
         if first:
@@ -157,7 +157,7 @@ class MiniFloor:
         """The rep says that the lead is in work; nobody saw a call."""
         lead = self.pool.leads[key]
         self._replace(lead, state="working")
-        if not lead.attempted_ns and not lead.call_ns:
+        if not lead.dialled:
             self._hear(lead, counted=False)
         self.settle()
 
@@ -415,7 +415,7 @@ class MiniFloor:
         excluded: bool | None = None,
     ) -> None:
         now = self.now_ns
-        told = bool(lead.attempted_ns or lead.call_ns)
+        told = lead.dialled
         blame = blame and cause in _SAYS_SOMETHING and not lead.blameless and not told
         if excluded is None:
             excluded = cause == "rejected" or (cause in _SAYS_SOMETHING and not lead.blameless)

@@ -180,4 +180,4 @@ class Engine:
         for pool_id, pool in list(self.state.pools.items()):
             if not self.state.is_listed(pool_id):
                 for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *pool.tests]:
-                    self._leases.welcome(self.state.leads[key])
+                    self._leases.begin_to_wait(self.state.leads[key])

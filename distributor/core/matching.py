@@ -176,8 +176,7 @@ class Matching:
 
 def _recallable(pool: Pool, lead: Lead, rep_id: str) -> bool:
     """Whether the lead is leased to the rep and nobody has begun to call it."""
-    leased = lead.pool == pool.plan.id and lead.state == "assigned" and lead.rep == rep_id
-    return leased and not lead.attempted_ns and not lead.claimed_ns
+    return lead.pool == pool.plan.id and lead.rep == rep_id and lead.untouched
 
 
 def _open_after(rep: Rep, intent: Lease) -> int:
