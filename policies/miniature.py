@@ -1,7 +1,7 @@
 """A small floor for the tests of policies: one pool in memory, its facts told as the core tells them.
 
 It is no copy of the core: it keeps just enough state to say whether what a policy asks for is possible.
-Every intent is checked before it is carried out; what was wrong is collected in ``problems``.
+How the policy is asked, and what is noted of it, is in ``policies.asking``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from distributor.domain.floor import FlowPlan
 from distributor.domain.ids import to_ns
 from distributor.domain.lead import Lead, LeadStatus
 from distributor.domain.policy import Defer, Intent, Policy, Recall
-from distributor.domain.rep import Flow, Rep, RepState
-from policies.minipool import START_NS, MiniPool
-from policies.possible import impossible
+from distributor.domain.rep import Rep, RepState
+from policies.asking import Asking
+from policies.minipool import MiniPool
 
 __all__ = ["MiniFloor", "MiniPool"]
 
@@ -26,7 +26,7 @@ _WAKES_AT_MOST: Final = 5_000
 _SAYS_SOMETHING: Final = ("rejected", "expired", "recalled")
 
 
-class MiniFloor:
+class MiniFloor(Asking):
     """One pool with its policy. Each method is something that happens; then the policy is asked.
 
     ``log`` holds every intent as text, for comparison. With ``restart_every`` the policy is replaced
@@ -42,15 +42,8 @@ class MiniFloor:
         flow: FlowPlan | None = None,
         restart_every: int = 0,
     ) -> None:
-        self.pool = MiniPool(flow)
-        self.factory = factory
-        self.problems: list[str] = []
-        self.log: list[str] = []
-        self.flows: list[tuple[str, Flow]] = []
-        self.memory: dict[str, bytes] = {}
+        super().__init__(factory, MiniPool(flow), restart_every)
         self.deferred: set[str] = set()
-        self._restart_every = restart_every
-        self._step = 0
         self._left: dict[str, bytes] = {}
         self._tests: list[str] = []
         self._unlisted: dict[str, Rep] = {}
@@ -59,10 +52,6 @@ class MiniFloor:
             self.pool.reps[rep.id] = rep
         self.policy = factory()
         self.policy.start(self.pool, self.now_ns)
-
-    @property
-    def now_ns(self) -> int:
-        return self.pool.now_ns
 
     # What happens.
 
@@ -116,7 +105,7 @@ class MiniFloor:
         else:
             self._tell(lambda: self.policy.lead_waiting(lead, self.now_ns))
 
-    def _place_tests(self) -> None:
+    def _before_asking(self) -> None:
         for key in list(self._tests):
             lead, receiving = self.pool.leads[key], self.pool.receiving
             left = [rep_id for rep_id in receiving if rep_id not in lead.excluded]
@@ -294,73 +283,11 @@ class MiniFloor:
                 rep.last_freed_ns = self.now_ns
                 self.policy.rep_changed(rep, self.now_ns)
 
-    # How the policy is asked.
-
-    def settle(self) -> None:
-        """Ask until the policy has nothing to ask for, as the core does after every event."""
-        self._step += 1
-        self._place_tests()
-        bound = 4 * len(self.pool.leads) + 4 * len(self.pool.reps) + 16
-        for _ in range(bound):
-            before = self._state()
-            intent = self.policy.next_intent(self.now_ns)
-            if self._state() != before:
-                self._problem("the policy wrote to a rep: reps are for reading")
-            if intent is None:
-                break
-            self.log.append(f"{self.now_ns - START_NS} {intent}")
-            problem = impossible(self.pool, intent)
-            if problem:
-                self._problem(problem)
-                break
-            self._commit(intent)
-        else:
-            self._problem(f"next_intent did not come to an end after {bound} intents")
-        self._after()
-
-    def _after(self) -> None:
-        wake = self.policy.wake_ns()
-        if wake is not None and wake <= self.now_ns:
-            self._problem("wake_ns lies in the past although next_intent had nothing to do")
-        for rep_id, flow, _numbers in self.policy.flow_changes(self.now_ns):
-            self.flows.append((rep_id, flow))
-            if rep_id not in self.pool.reps:
-                self._problem(f"flow_changes names {rep_id!r}, who is no member")
-            if not 0.0 <= flow.value <= 1.0 or not flow.reason:
-                self._problem("a flow is from 0 to 1 and has a reason")
-            elif flow.value < 1.0 and not (flow.because and flow.restores):
-                self._problem("less than full flow says why and what restores it")
-        for rep_id, memory in self.policy.changed_memory():
-            self.memory[rep_id] = bytes(memory)
-        if any(True for _ in self.policy.changed_memory()):
-            self._problem("changed_memory gave the same changes twice")
-        if self._restart_every and self._step % self._restart_every == 0:
-            self._start_anew()
-
-    def _start_anew(self) -> None:
-        self.policy = self.factory()
-        for rep_id, memory in self.memory.items():
-            self.policy.restore(rep_id, memory)
-        self.policy.start(self.pool, self.now_ns)
-
-    def _tell(self, fact: Callable[[], None]) -> None:
-        before = self._state()
-        fact()
-        if self._state() != before:
-            self._problem("the policy wrote to a rep: reps are for reading")
-
-    def _state(self) -> bytes:
-        return msgspec.msgpack.encode(self.pool.reps)
-
     def audit(self) -> None:
         """At the end: whether every lead is still as the floor left it."""
         for key, lead in self.pool.leads.items():
             if msgspec.msgpack.encode(lead) != self._left[key]:
                 self._problem("the policy wrote to a lead: leads are for reading")
-
-    def _problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
 
     # What is possible, and what it does.
 
