@@ -87,7 +87,7 @@ class Fair(PushPolicy):
             self._number, self._last = turns.number, rep
 
     def rep_changed(self, rep: Rep, now_ns: int) -> None:
-        """A rep that joins the rotation, or has a free slot again, starts no lower than the clock."""
+        """A rep that joins the rotation, or can receive again, starts no lower than the clock."""
         self._end_day(now_ns)
         turns = self._turns.setdefault(rep.id, _Turns())
         if not is_present(rep, now_ns):
@@ -98,7 +98,7 @@ class Fair(PushPolicy):
             turns.present = True
             turns.vt = max(turns.vt, self._clock)
             self._changed[rep.id] = None
-        elif turns.vt < self._clock and rep.state == "ready" and len(rep.open) < rep.window:
+        elif turns.vt < self._clock and self._pool is not None and rep.id in self._pool.available:
             missed = (self._clock - turns.vt) / self._turn(rep, now_ns)
             if missed > 1.0:  # else it just keeps its place
                 turns.vt = self._clock

@@ -1,7 +1,7 @@
 """A small floor for the tests of policies: one pool in memory, its facts told as the core tells them.
 
 It is no copy of the core: it keeps just enough state to say whether what a policy asks for is possible.
-Every intent is checked before it is carried out; what was wrong is collected in ``problems``.
+How the policy is asked, and what is noted of it, is in ``policies.asking``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from distributor.domain.floor import FlowPlan
 from distributor.domain.ids import to_ns
 from distributor.domain.lead import Lead, LeadStatus
 from distributor.domain.policy import Defer, Intent, Policy, Recall
-from distributor.domain.rep import Flow, Rep, RepState
-from policies.minipool import START_NS, MiniPool
-from policies.possible import impossible
+from distributor.domain.rep import Rep, RepState
+from policies.asking import Asking
+from policies.minipool import MiniPool
 
 __all__ = ["MiniFloor", "MiniPool"]
 
@@ -26,7 +26,7 @@ _WAKES_AT_MOST: Final = 5_000
 _SAYS_SOMETHING: Final = ("rejected", "expired", "recalled")
 
 
-class MiniFloor:
+class MiniFloor(Asking):
     """One pool with its policy. Each method is something that happens; then the policy is asked.
 
     ``log`` holds every intent as text, for comparison. With ``restart_every`` the policy is replaced
@@ -42,26 +42,17 @@ class MiniFloor:
         flow: FlowPlan | None = None,
         restart_every: int = 0,
     ) -> None:
-        self.pool = MiniPool(flow)
-        self.factory = factory
-        self.problems: list[str] = []
-        self.log: list[str] = []
-        self.flows: list[tuple[str, Flow]] = []
-        self.memory: dict[str, bytes] = {}
+        super().__init__(factory, MiniPool(flow), restart_every)
         self.deferred: set[str] = set()
-        self._restart_every = restart_every
-        self._step = 0
         self._left: dict[str, bytes] = {}
+        self._tests: list[str] = []
+        self._unlisted: dict[str, Rep] = {}
         for number in range(reps):
             rep = Rep(id=f"rep{number}", team="north", window=window, open={}, weight=1.0)
             self.pool.reps[rep.id] = rep
         self.policy = factory()
         self.pool.keeps_shares = not getattr(self.policy, "weighs_overrides", False)
         self.policy.start(self.pool, self.now_ns)
-
-    @property
-    def now_ns(self) -> int:
-        return self.pool.now_ns
 
     # What happens.
 
@@ -82,7 +73,7 @@ class MiniFloor:
 
     def _end_calls(self, rep: Rep) -> None:
         for lead in [self.pool.leads[key] for key in rep.open]:
-            if lead.attempted_ns or lead.call_ns:
+            if lead.dialled:
                 self._leave(lead, rep, "agent_ready", counted=True)
 
     def _take_back(self, rep: Rep, cause: EndCause) -> None:
@@ -100,18 +91,33 @@ class MiniFloor:
     def lead(
         self, key: str, *, quality: float = 1.0, test: bool = False, prefers: str = ""
     ) -> None:
-        """A lead comes in; ``prefers``: the rep who is asked first."""
+        """A lead comes in; ``prefers``: the rep who is asked first. A test lead is shown to somebody
+        without asking the policy, and takes no slot."""
         now = self.now_ns
         lead = Lead(key, "acme", key, "mini", "waiting", now, now, quality, test=test)
         lead.since_ns, lead.prefers = now, prefers
         self._keep(lead)
-        self._tell(lambda: self.policy.lead_waiting(lead, now))
+        self._waits(lead)
         self.settle()
+
+    def _waits(self, lead: Lead) -> None:
+        if lead.test:
+            self._tests.append(lead.key)
+        else:
+            self._tell(lambda: self.policy.lead_waiting(lead, self.now_ns))
+
+    def _before_asking(self) -> None:
+        for key in list(self._tests):
+            lead, receiving = self.pool.leads[key], self.pool.receiving
+            left = [rep_id for rep_id in receiving if rep_id not in lead.excluded]
+            if left:
+                self._tests.remove(key)
+                self._assign(lead, receiving[min(left)], "test", probe=False)
 
     def attempt(self, key: str) -> None:
         """The dialer places a call; nobody has answered yet."""
         lead = self.pool.leads[key]
-        first = not lead.attempted_ns and not lead.call_ns
+        first = not lead.dialled
         if not lead.attempted_ns:
             self._replace(lead, attempted_ns=self.now_ns)
         if first:
@@ -125,7 +131,8 @@ class MiniFloor:
         now = self.now_ns
         if counted:
             self._replace(lead, state="working", contacted_ns=now, call_ns=lead.call_ns or now)
-            self.pool.reps[lead.rep].open[key] = False
+            if lead.in_pipeline:
+                self._rep(lead).open[key] = False
         else:
             self._replace(lead, claimed_ns=now)
         if not lead.call_ns and (counted or not lead.attempted_ns):
@@ -140,13 +147,15 @@ class MiniFloor:
         """The rep says that the lead is in work; nobody saw a call."""
         lead = self.pool.leads[key]
         self._replace(lead, state="working")
-        if not lead.attempted_ns and not lead.call_ns:
+        if not lead.dialled:
             self._hear(lead, counted=False)
         self.settle()
 
     def _hear(self, lead: Lead, *, counted: bool) -> None:
         """The policy hears of a sign of life; ``lead`` is the record before it, as in the core."""
-        rep, now = self.pool.reps[lead.rep], self.now_ns
+        if not lead.in_pipeline:
+            return
+        rep, now = self._rep(lead), self.now_ns
         counted = counted and not lead.blameless
         self._tell(lambda: self.policy.contacted(lead, rep, now, counted=counted, now_ns=now))
 
@@ -163,19 +172,21 @@ class MiniFloor:
         ``call_limit`` its end is inferred, and the lead stays in work until somebody says more (``late``). Not ``counted``: the rep
         claims so."""
         lead = self.pool.leads[key]
-        rep = self.pool.reps[lead.rep]
-        self._leave(lead, rep, cause, counted=counted)
+        rep = self._rep(lead)
+        if lead.in_pipeline:
+            self._leave(lead, rep, cause, counted=counted)
         if cause != "call_limit":
             self._replace(self.pool.leads[key], state="closed", status=status)
-        if converted:
+        if converted and not lead.test:
             self._tell(lambda: self.policy.converted(lead, rep, self.now_ns))
-        self.changed(rep)
+        self._rep_changed(rep)
+        self.settle()
 
     def late(self, key: str, status: LeadStatus | None = None, *, counted: bool = True) -> None:
         """The status of a lead that had left the pipeline before."""
         lead = self.pool.leads[key]
         rep = self.pool.reps.get(lead.rep)
-        if rep is not None:
+        if rep is not None and not lead.test:
             now = self.now_ns
             self._tell(lambda: self.policy.work_ended(lead, rep, "late", now, now, counted=counted))
         self._replace(lead, state="closed", status=status)
@@ -184,6 +195,10 @@ class MiniFloor:
     def _leave(self, lead: Lead, rep: Rep, cause: WorkEndCause, *, counted: bool) -> None:
         rep.open.pop(lead.key, None)
         rep.last_freed_ns = now = self.now_ns
+        if cause in ("call_ended", "status"):
+            free_ns = now + self.pool.span_ns(self.pool.flow.wrap_up_seconds)
+            if free_ns > max(now, rep.free_from_ns):
+                rep.free_from_ns, rep.wraps_up = free_ns, True
         self._replace(lead, in_pipeline=False)
         self._tell(lambda: self.policy.work_ended(lead, rep, cause, now, now, counted=counted))
 
@@ -193,27 +208,42 @@ class MiniFloor:
         """An assignment ends and the lead waits again. ``excluded``: whether the rep is asked no more;
         by default as the core has it."""
         lead = self.pool.leads[key]
-        self._end(lead, self.pool.reps[lead.rep], cause, blame=blame, excluded=excluded)
+        self._end(lead, self._rep(lead), cause, blame=blame, excluded=excluded)
         self.settle()
 
     def restarted(self, key: str) -> None:
         """The clocks of a lease begin anew."""
         lead = self.pool.leads[key]
-        rep = self.pool.reps[lead.rep]
+        rep = self._rep(lead)
         lead = self._replace(lead, assigned_ns=self.now_ns, blameless=True)
         self._tell(lambda: self.policy.lease_restarted(lead, rep, self.now_ns))
         self.settle()
 
     def settings(self, reps: list[str]) -> None:
-        """New settings: these are the members now. Leads of others come back."""
-        for rep in [rep for rep in self.pool.reps.values() if rep.id not in reps]:
-            for key in list(rep.open):
-                self._end(self.pool.leads[key], rep, "rep_removed")
-            del self.pool.reps[rep.id]
+        """New settings: these are the members now. What others have not begun comes back."""
+        known = self.pool.reps | self._unlisted
         for rep_id in reps:
-            self.pool.reps.setdefault(rep_id, Rep(id=rep_id, team="north", open={}))
+            known.setdefault(rep_id, Rep(id=rep_id, team="north", open={}))
+        self._unlisted = {rep_id: rep for rep_id, rep in known.items() if rep_id not in reps}
+        for rep in self._unlisted.values():
+            rep.state = "offline"
+        for rep_id, rep in known.items():
+            rep.listed = rep_id in reps
+        self.pool.reps.clear()
+        self.pool.reps.update({rep_id: known[rep_id] for rep_id in reps})
         self._tell(lambda: self.policy.start(self.pool, self.now_ns))
+        for rep in self._unlisted.values():
+            self._take_back(rep, "rep_removed")
         self.settle()
+
+    def _rep(self, lead: Lead) -> Rep:
+        """The rep who has the lead, listed or not."""
+        rep = self.pool.reps.get(lead.rep)
+        return self._unlisted[lead.rep] if rep is None else rep
+
+    def _rep_changed(self, rep: Rep) -> None:
+        if rep.listed:
+            self._tell(lambda: self.policy.rep_changed(rep, self.now_ns))
 
     def advance(self, seconds: float) -> None:
         """Time passes; the policy is woken when it asked for it, and leases run out."""
@@ -222,22 +252,30 @@ class MiniFloor:
             wake = self.policy.wake_ns()
             due = [self._expires_ns(lead) for lead in self._leases()]
             held = [rep.paused_until_ns for rep in self.pool.reps.values() if rep.paused_until_ns]
+            held += [rep.free_from_ns for rep in self._not_free_yet()]
             holds = [self.pool.hold_ends_ns(lead) for lead in self.pool.waiting_for_owners()]
             held += [at_ns for at_ns in holds if at_ns > self.now_ns]
             moments = [*due, *held, *([] if wake is None else [wake]), *self.pool.looks_again()]
             moment = min(moments, default=until + 1)
             if moment > until or self.problems:
                 break
+            waited = self._not_free_yet()
             self.pool.now_ns = max(self.now_ns, moment)
             for lead in [lead for lead in self._leases() if self._expires_ns(lead) <= self.now_ns]:
                 cause: EndCause = "working_limit" if lead.claimed_ns else "expired"
-                self._end(lead, self.pool.reps[lead.rep], cause)
+                self._end(lead, self._rep(lead), cause)
             self._end_pauses()
+            for rep in [rep for rep in waited if rep.free_from_ns <= self.now_ns]:
+                self._rep_changed(rep)
             self.settle()
         else:
             self._problem(f"wake_ns asked to be woken more than {_WAKES_AT_MOST} times")
         self.pool.now_ns = until
         self.settle()
+
+    def _not_free_yet(self) -> list[Rep]:
+        """Who waits for the end of a wrap-up or of the pace."""
+        return [rep for rep in self.pool.reps.values() if rep.free_from_ns > self.now_ns]
 
     def _end_pauses(self) -> None:
         for rep in self.pool.reps.values():
@@ -246,72 +284,11 @@ class MiniFloor:
                 rep.last_freed_ns = self.now_ns
                 self.policy.rep_changed(rep, self.now_ns)
 
-    # How the policy is asked.
-
-    def settle(self) -> None:
-        """Ask until the policy has nothing to ask for, as the core does after every event."""
-        self._step += 1
-        bound = 4 * len(self.pool.leads) + 4 * len(self.pool.reps) + 16
-        for _ in range(bound):
-            before = self._state()
-            intent = self.policy.next_intent(self.now_ns)
-            if self._state() != before:
-                self._problem("the policy wrote to a rep: reps are for reading")
-            if intent is None:
-                break
-            self.log.append(f"{self.now_ns - START_NS} {intent}")
-            problem = impossible(self.pool, intent)
-            if problem:
-                self._problem(problem)
-                break
-            self._commit(intent)
-        else:
-            self._problem(f"next_intent did not come to an end after {bound} intents")
-        self._after()
-
-    def _after(self) -> None:
-        wake = self.policy.wake_ns()
-        if wake is not None and wake <= self.now_ns:
-            self._problem("wake_ns lies in the past although next_intent had nothing to do")
-        for rep_id, flow, _numbers in self.policy.flow_changes(self.now_ns):
-            self.flows.append((rep_id, flow))
-            if rep_id not in self.pool.reps:
-                self._problem(f"flow_changes names {rep_id!r}, who is no member")
-            if not 0.0 <= flow.value <= 1.0 or not flow.reason:
-                self._problem("a flow is from 0 to 1 and has a reason")
-            elif flow.value < 1.0 and not (flow.because and flow.restores):
-                self._problem("less than full flow says why and what restores it")
-        for rep_id, memory in self.policy.changed_memory():
-            self.memory[rep_id] = bytes(memory)
-        if any(True for _ in self.policy.changed_memory()):
-            self._problem("changed_memory gave the same changes twice")
-        if self._restart_every and self._step % self._restart_every == 0:
-            self._start_anew()
-
-    def _start_anew(self) -> None:
-        self.policy = self.factory()
-        for rep_id, memory in self.memory.items():
-            self.policy.restore(rep_id, memory)
-        self.policy.start(self.pool, self.now_ns)
-
-    def _tell(self, fact: Callable[[], None]) -> None:
-        before = self._state()
-        fact()
-        if self._state() != before:
-            self._problem("the policy wrote to a rep: reps are for reading")
-
-    def _state(self) -> bytes:
-        return msgspec.msgpack.encode(self.pool.reps)
-
     def audit(self) -> None:
         """At the end: whether every lead is still as the floor left it."""
         for key, lead in self.pool.leads.items():
             if msgspec.msgpack.encode(lead) != self._left[key]:
                 self._problem("the policy wrote to a lead: leads are for reading")
-
-    def _problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
 
     # What is possible, and what it does.
 
@@ -332,7 +309,15 @@ class MiniFloor:
             self.pool.given(rep)
         rep.open[lead.key] = True
         rep.last_assigned_ns = now
-        lead = self._replace(
+        if rep.pace_ns and now + rep.pace_ns >= rep.free_from_ns:
+            rep.free_from_ns, rep.wraps_up = now + rep.pace_ns, False
+        lead = self._assign(lead, rep, intent.reason, probe=intent.probe)
+        self._tell(lambda: self.policy.leased(lead, rep, now))
+        self._rep_changed(rep)
+
+    def _assign(self, lead: Lead, rep: Rep, reason: str, *, probe: bool) -> Lead:
+        now = self.now_ns
+        return self._replace(
             lead,
             state="assigned",
             rep=rep.id,
@@ -340,17 +325,15 @@ class MiniFloor:
             assignment_id=f"{lead.key}-{lead.attempt + 1}",
             assigned_ns=now,
             since_ns=now,
-            in_pipeline=True,
-            probe=intent.probe,
-            reason=intent.reason,
+            in_pipeline=not lead.test,
+            probe=probe,
+            reason=reason,
             prefers="",
             blameless=False,
             attempted_ns=0,
             claimed_ns=0,
             call_ns=0,
         )
-        self._tell(lambda: self.policy.leased(lead, rep, now))
-        self._tell(lambda: self.policy.rep_changed(rep, now))
 
     def _end(
         self,
@@ -362,12 +345,13 @@ class MiniFloor:
         excluded: bool | None = None,
     ) -> None:
         now = self.now_ns
-        told = bool(lead.attempted_ns or lead.call_ns)
+        told = lead.dialled
         blame = blame and cause in _SAYS_SOMETHING and not lead.blameless and not told
         if excluded is None:
             excluded = cause == "rejected" or (cause in _SAYS_SOMETHING and not lead.blameless)
-        rep.open.pop(lead.key, None)
-        rep.last_freed_ns = now
+        if lead.in_pipeline:
+            del rep.open[lead.key]
+            rep.last_freed_ns = now
         back = self._replace(
             lead,
             state="waiting",
@@ -386,11 +370,13 @@ class MiniFloor:
             self._tell(lambda: self.policy.work_ended(lead, rep, after, now, now, counted=False))
         elif lead.in_pipeline:
             self._tell(lambda: self.policy.lease_ended(lead, rep, cause, blame=blame, now_ns=now))
-        self._tell(lambda: self.policy.rep_changed(rep, now))
-        self._tell(lambda: self.policy.lead_waiting(back, now))
+        self._rep_changed(rep)
+        self._waits(back)
         signed_on = [rep.id for rep in self.pool.reps.values() if rep.state != "offline"]
         if back.excluded and set(signed_on) <= set(back.excluded):
             self._replace(back, state="exception")  # once around: the desk decides
+            if back.test:
+                self._tests.remove(back.key)
 
     def _replace(self, lead: Lead, **changes: object) -> Lead:
         changed = msgspec.structs.replace(lead, **changes)

@@ -146,7 +146,10 @@ class MiniPool:
         return [lead for lead in self._waiting() if lead.prefers]
 
     def _waiting(self) -> list[Lead]:
-        return [lead for lead in self.leads.values() if lead.state == "waiting"]
+        """Without test leads: no policy gives them, so none sees them."""
+        waiting = [lead for lead in self.leads.values() if lead.state == "waiting"]
+        return [lead for lead in waiting if not lead.test]
 
     def _receives(self, rep: Rep) -> bool:
-        return rep.state == "ready" and rep.paused_until_ns <= self.now_ns
+        ready = rep.listed and rep.state == "ready"
+        return ready and max(rep.paused_until_ns, rep.free_from_ns) <= self.now_ns

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from distributor.domain.draws import draw
 from distributor.domain.rep import RepState
 from policies.miniature import MiniFloor
@@ -27,6 +29,7 @@ def scenes() -> dict[str, Scene]:
         "more leads than reps": crowded,
         "dials and claims": dials_and_claims,
         "known reps": known_reps,
+        "wrap-up and pace": wrap_up_and_pace,
     }
     for seed in SEEDS:
         named[f"seed {seed}"] = seeded(seed)
@@ -157,6 +160,30 @@ def known_reps(floor: MiniFloor) -> None:
     floor.presence(reps[2], "away")
     floor.lead("N1", prefers=reps[2])
     floor.advance(90.0)
+
+
+def wrap_up_and_pace(floor: MiniFloor) -> None:
+    """Reps who are ready and have a free slot, and get nothing for a while: after a call, or because the
+    last lead is too short a time ago."""
+    reps = list(floor.pool.reps)
+    floor.pool.flow = replace(floor.pool.flow, wrap_up_seconds=30.0)
+    floor.pool.reps[reps[-1]].pace_ns = floor.pool.span_ns(45.0)
+    floor.settings(reps)
+    for rep in reps:
+        floor.presence(rep, "ready")
+    for number in range(12):
+        floor.lead(f"L{number:02}")
+        floor.advance(4.0)
+        _work(floor, contact_share=1.0, seed=number)
+        if number == 6:
+            floor.presence(reps[0], "away")
+            floor.presence(reps[0], "ready")
+    floor.settings(reps[1:])
+    floor.lead("M0")
+    floor.settings(reps)
+    floor.presence(reps[0], "ready")
+    floor.lead("M1")
+    floor.advance(120.0)
 
 
 def crowded(floor: MiniFloor) -> None:

@@ -30,7 +30,11 @@ class Deliveries:
         called all the same, it stays."""
         core = self._core
         lead = core.state.leads.get(lead_key_of(event.assignment_id))
-        fits = lead is not None and lead.assignment_id == event.assignment_id and _lies(lead, event)
+        fits = (
+            lead is not None
+            and lead.assignment_id == event.assignment_id
+            and _still_undelivered(lead, event)
+        )
         core.emit(
             EventRecorded(
                 event_id="",
@@ -55,7 +59,7 @@ class Deliveries:
         """The lease begins when the dialer has the lead; until then its clocks begin again and again."""
         for assignment_id in event.assignment_ids:
             lead = self._core.state.leads.get(lead_key_of(assignment_id))
-            if lead is None or lead.assignment_id != assignment_id or not _untouched(lead):
+            if lead is None or lead.assignment_id != assignment_id or not lead.untouched:
                 continue
             if event.delivered:
                 because = "its dialer has it only now: its clocks begin here"
@@ -97,15 +101,10 @@ class Deliveries:
         for rep in state.reps.values():
             for key, uncontacted in list(rep.open.items()):
                 lead = state.leads[key]
-                if uncontacted and _untouched(lead):
+                if uncontacted and lead.untouched:
                     yield lead
 
 
-def _untouched(lead: Lead) -> bool:
-    """Whether the lead is with a rep and nothing shows that anybody has begun to call."""
-    return lead.state == "assigned" and not (lead.attempted_ns or lead.call_ns or lead.claimed_ns)
-
-
-def _lies(lead: Lead, event: e.DeliveryFailed) -> bool:
+def _still_undelivered(lead: Lead, event: e.DeliveryFailed) -> bool:
     """Whether nothing shows that somebody has the lead although handing it over failed."""
-    return _untouched(lead) and not (event.doubtful and lead.accepted)
+    return lead.untouched and not (event.doubtful and lead.accepted)

@@ -81,8 +81,6 @@ class Engine:
         self.state.now_ns = max(self.state.now_ns, now_ns)
         self.state.forget_closed()
         core.out = []
-        for pool in self.state.pools.values():
-            pool.now_ns = self.state.now_ns
         self._by_type[type(event)](event)
         if core.shrunk:
             self._leases.hold_all_exhausted()
@@ -148,7 +146,6 @@ class Engine:
                         policy.restore(rep, memory)
             for member in pool.members.values():
                 pool.place(member, state.verdict(member))
-            pool.now_ns = state.now_ns
             policy = core.policies[pool_id]
             pool.keeps_shares = not getattr(policy, "weighs_overrides", False)
             policy.start(pool, state.now_ns)
@@ -185,4 +182,4 @@ class Engine:
         for pool_id, pool in list(self.state.pools.items()):
             if not self.state.is_listed(pool_id):
                 for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *pool.tests]:
-                    self._leases.welcome(self.state.leads[key])
+                    self._leases.begin_to_wait(self.state.leads[key])

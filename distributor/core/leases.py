@@ -48,7 +48,7 @@ class Leases:
         """End a live assignment. The policy hears of it when the lead was not contacted."""
         core = self._core
         rep = core.state.reps[lead.rep]
-        told = bool(lead.attempted_ns or lead.call_ns)
+        told = lead.dialled
         blame = cause in SAYS_SOMETHING and not lead.blameless and not told
         core.emit(
             AssignmentEnded(
@@ -77,15 +77,15 @@ class Leases:
                 policy.lease_ended(lead, rep, cause, blame=blame, now_ns=core.now_ns)
             core.stir(lead.pool)
         core.refresh(rep)
-        self._follow(lead.key)
+        self._wait_or_hold(lead.key)
 
-    def _follow(self, key: str) -> None:
+    def _wait_or_hold(self, key: str) -> None:
         """A lead that came back waits again, unless everybody who could have it let it lie."""
         lead = self._core.state.leads[key]
         if lead.state == "waiting":
-            self.hold_if_exhausted(self.welcome(lead))
+            self.hold_if_exhausted(self.begin_to_wait(lead))
 
-    def welcome(self, lead: Lead) -> Lead:
+    def begin_to_wait(self, lead: Lead) -> Lead:
         """A lead waits: its policy hears of it. Where its pool is not configured any more it goes on
         in the one that is, or to the desk. Its record afterwards."""
         core = self._core
@@ -148,7 +148,7 @@ class Leases:
                 by=by,
             )
         )
-        self.welcome(core.state.leads[lead.key])
+        self.begin_to_wait(core.state.leads[lead.key])
 
     def take_back(self, rep: Rep, cause: EndCause, because: str) -> None:
         """All uncontacted leads of a rep come back at once. One that is dialled stays with a rep who

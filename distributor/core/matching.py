@@ -46,7 +46,6 @@ class Matching:
     def _pump(self, pool: Pool) -> None:
         core = self._core
         policy = core.policies[pool.plan.id]
-        pool.now_ns = core.now_ns
         if not core.state.blocked(pool):
             now_ns, next_intent = core.now_ns, policy.next_intent
             self._refused = ()
@@ -177,8 +176,7 @@ class Matching:
 
 def _recallable(pool: Pool, lead: Lead, rep_id: str) -> bool:
     """Whether the lead is leased to the rep and nobody has begun to call it."""
-    leased = lead.pool == pool.plan.id and lead.state == "assigned" and lead.rep == rep_id
-    return leased and not lead.attempted_ns and not lead.claimed_ns
+    return lead.pool == pool.plan.id and lead.rep == rep_id and lead.untouched
 
 
 def _open_after(rep: Rep, intent: Lease) -> int:

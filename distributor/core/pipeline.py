@@ -110,7 +110,7 @@ class Pipeline:
             self._leases.end(lead, "rejected", f"{lead.rep} refused it{why}", revoke=False)
 
     def _attempted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
-        first = match.live and not lead.attempted_ns and not lead.call_ns
+        first = match.live and not lead.dialled
         response = self._seconds(lead.assigned_ns, at_ns) if first else None
         told = first and not lead.test
         self._core.emit(AttemptRecorded(lead.key, match.rep, at_ns, event.result, response))
@@ -197,7 +197,7 @@ class Pipeline:
         if not lead.in_pipeline:
             self._tell_late(event, lead, match, at_ns)
             return
-        if not lead.attempted_ns and not lead.call_ns:
+        if not lead.dialled:
             self._core.emit(
                 AttemptRecorded(
                     lead.key, lead.rep, at_ns, "", self._seconds(lead.assigned_ns, at_ns)
@@ -247,7 +247,7 @@ class Pipeline:
         """Said to be in work: as a bare claim it keeps the lease, and is no evidence."""
         core = self._core
         policy = core.policy_of(lead)
-        if policy is not None and not lead.attempted_ns and not lead.call_ns:
+        if policy is not None and not lead.dialled:
             rep = core.state.reps[lead.rep]
             policy.contacted(lead, rep, at_ns, counted=False, now_ns=core.now_ns)
             core.stir(lead.pool)

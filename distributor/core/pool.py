@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from heapq import merge, nlargest
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 from distributor.core.queues import Queues
@@ -63,6 +63,12 @@ def value_order(quality: float, age_seconds: float, *, calm: bool = False) -> fl
     return quality * (worth(start) - worth(start + WAIT_SECONDS))
 
 
+class Clock(Protocol):
+    """Who knows the time of the event that is decided or folded."""
+
+    now_ns: int
+
+
 class Pool:
     """Waiting leads and members of one pool: the ``PoolView`` of its policy."""
 
@@ -73,6 +79,7 @@ class Pool:
         leads: Mapping[str, Lead],
         seed: int,
         slowed: Mapping[str, Rep],
+        clock: Clock,
     ) -> None:
         self.plan = plan
         self.flow = flow
@@ -86,6 +93,7 @@ class Pool:
         self._slowed = slowed
         self._leads = leads
         self._seed = seed
+        self._clock = clock
         self._queues = Queues(leads)
         self._verdicts: dict[str, str] = {}
         self._groups: dict[str, dict[str, None]] = {}
@@ -220,8 +228,10 @@ class Pool:
             return False
         return not lead.prefers or self._allowed(rep, lead, now_ns or self.now_ns)
 
-    now_ns = 0
-    """The engine's time, kept here so that a policy need not hand it back."""
+    @property
+    def now_ns(self) -> int:
+        """The core's time: a policy need not hand it back."""
+        return self._clock.now_ns
 
     def _allowed(self, rep: Rep, lead: Lead, now_ns: int) -> bool:
         if rep.id in lead.excluded:

@@ -193,7 +193,7 @@ class State:
         pool = self.pools.get(plan.id)
         if pool is None:
             pool = self.pools[plan.id] = Pool(
-                plan, self.floor.flow, self.leads, self.seed, self.slowed
+                plan, self.floor.flow, self.leads, self.seed, self.slowed, self
             )
         pool.plan, pool.flow = plan, self.floor.flow
         return pool

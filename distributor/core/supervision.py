@@ -133,11 +133,11 @@ class Supervision:
         if event.action == "close":
             self._close(event, lead, because)
             return
-        self._free(lead, because, event.who)
+        self._back_to_pool(lead, because, event.who)
         if event.action == "assign":
             self._assign(event, self._core.state.leads[lead.key], because)
 
-    def _free(self, lead: Lead, because: str, who: str) -> None:
+    def _back_to_pool(self, lead: Lead, because: str, who: str) -> None:
         """Bring a lead back to its pool from wherever it is."""
         if lead.assignment_id:
             self._leases.end(lead, "supervisor", because, by=who)
@@ -163,7 +163,7 @@ class Supervision:
 
     def _close(self, event: SupervisorActed, lead: Lead, because: str) -> None:
         core = self._core
-        if lead.in_pipeline and (lead.attempted_ns or lead.call_ns):
+        if lead.in_pipeline and lead.dialled:
             self._leases.end_work(lead, "taken_back", core.now_ns)
             lead = core.state.leads[lead.key]
         if lead.assignment_id:

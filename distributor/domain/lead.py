@@ -158,3 +158,14 @@ class Lead(Struct, gc=False):
     def speed_from_ns(self) -> int:
         """The start of speed to contact: a release does not change it."""
         return self.first_clock_ns or self.clock_ns
+
+    @property
+    def dialled(self) -> bool:
+        """Whether a dial or a conversation of the present assignment is on record; a bare claim is neither."""
+        return bool(self.attempted_ns or self.call_ns)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it is with a rep and nothing shows, no claim either, that anybody began to call."""
+        begun = self.attempted_ns or self.call_ns or self.claimed_ns
+        return self.state == "assigned" and not begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from distributor.core.engine import Engine
 from distributor.core.pool import GUARD_SECONDS, OWNER_HOLD_SECONDS, Pool, back_by_ns
 from distributor.domain.floor import FlowPlan, PoolPlan
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
-from tests.core.floors import BEGIN, SECOND, Scene
+from tests.core.floors import BEGIN, FACTORIES, SECOND, Scene
 
 REPS = ("ana", "ben", "cy", "dee")
 
@@ -71,8 +73,7 @@ standings = st.lists(
 
 def _pool(rows: list[tuple[Any, ...]], verdicts: list[str]) -> tuple[Pool, dict[str, Lead]]:
     held: dict[str, Lead] = {}
-    pool = Pool(PoolPlan("default"), FlowPlan(), held, 7, {})
-    pool.now_ns = BEGIN
+    pool = Pool(PoolPlan("default"), FlowPlan(), held, 7, {}, SimpleNamespace(now_ns=BEGIN))
     for rep_id, verdict in zip(REPS, verdicts, strict=False):
         state: Any = verdict if verdict in ("busy", "away", "offline") else "ready"
         rep = pool.members[rep_id] = Rep(rep_id, "north", state=state, open={})
@@ -148,3 +149,14 @@ def test_the_best_lead_and_the_order_are_those_of_a_plain_sort(
         pool.remove(lead)
     assert pool.waiting == 0
     assert pool.oldest_clock_ns() is None
+
+
+def test_a_pool_has_the_time_of_what_was_folded_last() -> None:
+    scene = Scene()
+    scene.ready("ana")
+    scene.at(60)
+    scene.lead("1")
+    folded = Engine(tag="T3ST", seed=7, factories=FACTORIES)
+    for entry in scene.entries:
+        folded.fold(entry.at_ns, entry.decisions)
+    assert folded.state.pool("default").now_ns == BEGIN + 60 * SECOND

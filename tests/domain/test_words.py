@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from distributor.domain.ids import (
     to_ns,
     to_seconds,
 )
+from distributor.domain.lead import Lead
 from distributor.domain.rep import FOREVER_NS, Flow, Rep
 
 
@@ -189,3 +191,22 @@ def test_the_wrap_up_after_a_call_is_a_state_and_the_pace_is_none() -> None:
     assert rep.state_in_force(MORNING_NS) == "paused"
     rep.state = "offline"
     assert rep.state_in_force(MORNING_NS) == "offline"
+
+
+@pytest.mark.parametrize(
+    ("fields", "dialled", "untouched"),
+    [
+        ({}, False, True),
+        ({"attempted_ns": 5}, True, False),
+        ({"call_ns": 5}, True, False),
+        ({"claimed_ns": 5}, False, False),
+        ({"state": "working"}, False, False),
+        ({"state": "waiting"}, False, False),
+    ],
+)
+def test_what_says_that_a_call_began(
+    fields: dict[str, Any], dialled: bool, untouched: bool
+) -> None:
+    given_ = {"state": "assigned", "received_ns": 1, "clock_ns": 1} | fields
+    lead = Lead("K", "acme", "1", "default", **given_)
+    assert (lead.dialled, lead.untouched) == (dialled, untouched)

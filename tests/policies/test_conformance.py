@@ -274,6 +274,20 @@ class IgnoresOwners(Careful):
         return None
 
 
+class GoesByPresence(Careful):
+    """Gives leads to whoever is ready and has a free slot, also in a wrap-up and before the pace is over."""
+
+    def next_intent(self, now_ns: int) -> Intent | None:
+        for lead in self.view.in_order(now_ns, 64):
+            for rep in self.view.members.values():
+                there = rep.state == "ready" and rep.paused_until_ns <= now_ns
+                free = len(rep.open) < rep.window and rep.override != 0.0
+                if there and free and self.view.may_take(rep, lead):
+                    ranked = ((rep.id, 0.0, "ready"),)
+                    return Lease(lead.key, rep.id, "ready", f"{rep.id} is ready.", ranked=ranked)
+        return None
+
+
 class GoesByTheHash(LongestIdle):
     def _order(
         self, pool: PoolView, lead: Lead, available: Mapping[str, Rep], now_ns: int
@@ -314,6 +328,7 @@ class GoesByTheHash(LongestIdle):
         (RecallsWhatIsClaimed, "is being called"),
         (RecallsWhatIsInWork, "a Recall names an uncontacted lead"),
         (IgnoresOwners, "may not take"),
+        (GoesByPresence, "wrap-up and pace: a Lease names a rep who is not receiving"),
         (GoesByTheHash, "depend on the hash seed"),
     ],
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, ClassVar
 
 import pytest
 
+from distributor.core.pool import RECEIVING
+from distributor.core.state import State
+from distributor.domain.floor import FlowPlan
+from distributor.domain.lead import Lead
+from distributor.domain.rep import REP_STATES, Rep
 from policies.longest_idle import LongestIdle
-from policies.miniature import MiniFloor
+from policies.miniature import MiniFloor, MiniPool
 from tests.core.floors import BEGIN, FACTORIES, SECOND, Scene
 
 Step = tuple[str, str]
@@ -40,13 +46,15 @@ class Hears(LongestIdle):
         super().work_ended(lead, rep, cause, at_ns, now_ns, counted=counted)
 
 
-def _in_the_core(steps: list[Step]) -> None:
-    scene = Scene(["rep0", "rep1"], policy="hears", window=2)
+def _in_the_core(steps: list[Step], wrap_up: float) -> None:
+    scene = Scene(["rep0", "rep1"], policy="hears", window=2, wrap_up_seconds=wrap_up)
     for what, which in steps:
         if what in ("ready", "busy", "away", "offline"):
             scene.ready(which, state=what)
         elif what == "lead":
             scene.lead(which)
+        elif what == "test lead":
+            scene.lead(which, test=True)
         elif what == "wait":
             scene.at((scene.now_ns - BEGIN) / SECOND + float(which))
         elif what == "claim":
@@ -61,13 +69,15 @@ def _in_the_core(steps: list[Step]) -> None:
             scene.report(what, scene.key(which))
 
 
-def _in_miniature(steps: list[Step]) -> None:
-    floor = MiniFloor(Hears, 2, window=2)
+def _in_miniature(steps: list[Step], wrap_up: float) -> None:
+    floor = MiniFloor(Hears, 2, window=2, flow=FlowPlan(wrap_up_seconds=wrap_up))
     for what, which in steps:
         if what in ("ready", "busy", "away", "offline"):
             floor.presence(which, what)  # type: ignore[arg-type]
         elif what == "lead":
             floor.lead(which)
+        elif what == "test lead":
+            floor.lead(which, test=True)
         elif what == "wait":
             floor.advance(float(which))
         elif what == "attempted":
@@ -109,16 +119,62 @@ LIVES: dict[str, list[Step]] = {
 }
 
 
+LIVES |= {
+    "calls that overlap": [
+        *[("lead", "A"), ("lead", "B"), ("contacted", "A"), ("contacted", "B"), ("lost", "A")],
+        *[
+            ("lead", "C"),
+            ("lost", "B"),
+            ("lead", "D"),
+            ("wait", "29"),
+            ("lead", "E"),
+            ("wait", "2"),
+        ],
+    ],
+    "a test lead": [
+        *[("test lead", "T"), ("lead", "A"), ("contacted", "T"), ("lost", "T"), ("lost", "A")],
+    ],
+    "a test lead that is refused": [
+        *[("test lead", "T"), ("rejected", "T"), ("lead", "A"), ("rejected", "T"), ("lost", "A")],
+    ],
+    "a test lead before anybody is there": [
+        *[("away", "rep0"), ("away", "rep1"), ("test lead", "T"), ("ready", "rep0")],
+        *[("contacted", "T"), ("lead", "A")],
+    ],
+}
+
+
+@pytest.mark.parametrize("wrap_up", [0.0, 30.0])
 @pytest.mark.parametrize("life", LIVES.values(), ids=list(LIVES))
 def test_the_small_floor_tells_what_the_core_tells(
-    life: list[Step], monkeypatch: pytest.MonkeyPatch
+    life: list[Step], wrap_up: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FACTORIES, "hears", Hears)
     steps = [("ready", "rep0"), ("ready", "rep1"), *life]
     told = []
     for play in (_in_the_core, _in_miniature):
         Hears.heard = []
-        play(steps)
+        play(steps, wrap_up)
         told.append(Hears.heard)
     assert told[0] == told[1]
     assert ("leased", "A", "rep0") in told[0]
+
+
+@pytest.mark.parametrize("state", REP_STATES)
+def test_the_small_pool_has_receiving_who_receives_in_the_core(state: Any) -> None:
+    pool, core = MiniPool(), State(tag="T3ST", seed=1)
+    core.now_ns = pool.now_ns
+    times = (0, pool.now_ns - 1, pool.now_ns, pool.now_ns + 1)
+    for listed, paused, free, full in product((True, False), times, times, (True, False)):
+        rep = Rep("ana", "north", state=state, listed=listed, open={"K": True} if full else {})
+        rep.paused_until_ns, rep.free_from_ns = paused, free
+        pool.reps["ana"] = rep
+        assert ("ana" in pool.receiving) == (core.verdict(rep) in RECEIVING), rep
+
+
+def test_no_policy_sees_a_test_lead_among_the_waiting_ones() -> None:
+    pool = MiniPool()
+    at_ns = pool.now_ns
+    pool.leads["T"] = Lead("T", "acme", "T", "mini", "waiting", at_ns, at_ns, test=True)
+    assert (pool.waiting, pool.best(at_ns), list(pool.oldest(9))) == (0, None, [])
+    assert list(pool.in_order(at_ns, 9)) == []
