@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distributor.core.lifecycle import can
+from distributor.core.order import believed_ns, doubted, held_by_a_call, over, overtaken
 from distributor.domain.decisions import (
     AttemptRecorded,
     ContactRecorded,
@@ -14,6 +14,7 @@ from distributor.domain.decisions import (
     LeadRevived,
     StandardCounted,
     StatusChanged,
+    WorkEnded,
 )
 from distributor.domain.ids import lead_key_of
 from distributor.domain.lead import STATUS_MOVES
@@ -36,6 +37,8 @@ class _Match(NamedTuple):
     rep: str = ""
     live: bool = False
     reason: str = ""
+    note: str = ""
+    """Why it counts, where that is not plain."""
 
 
 class Pipeline:
@@ -60,7 +63,12 @@ class Pipeline:
         known = core.state.leads.get(key)
         lead = known or event.recalled
         match = self._match(event, lead)
-        at_ns = min(event.at_ns or core.now_ns, core.now_ns)
+        at_ns = 0
+        if match.outcome == "accepted" and lead is not None:
+            at_ns = believed_ns(lead, event.at_ns, core.now_ns)
+            at_ns = max(at_ns, lead.assigned_ns) if match.live else at_ns
+            if event.status is not None and overtaken(lead, event.status, at_ns):
+                match = _Match("stale", match.rep, reason=f"older than {lead.status}, now in force")
         core.emit(
             EventRecorded(
                 event_id=event.event_id,
@@ -69,15 +77,13 @@ class Pipeline:
                 lead_key=key,
                 assignment_id=event.assignment_id or (lead.assignment_id if lead else ""),
                 rep=event.rep or match.rep,
-                at_ns=at_ns,
+                at_ns=min(event.at_ns or core.now_ns, core.now_ns),
                 outcome=match.outcome,
                 reason=match.reason,
             )
         )
         if match.outcome != "accepted" or lead is None:
             return
-        # A sender's clock may err: nothing happened to a lead before we had it.
-        at_ns = max(at_ns, lead.assigned_ns if match.live else lead.received_ns)
         if known is None:
             core.emit(LeadRevived(lead))
         self._by_type[event.type](event, lead, match, at_ns)
@@ -91,6 +97,9 @@ class Pipeline:
         current = lead.assignment_id if live else lead.last_assignment
         owner = lead.rep if live else lead.last_rep
         if not current or (event.assignment_id and event.assignment_id != current):
+            if _may_forbid_calls(event, lead):
+                note = "; nobody had the lead, and a do-not-call counts all the same"
+                return _Match("accepted", event.rep, note=note)
             return _Match("stale", reason="not the lead's present assignment")
         if event.rep and event.rep != owner:
             if event.assignment_id:
@@ -120,6 +129,8 @@ class Pipeline:
     def _contacted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         counted = self._believed(event)
         self._record_contact(event, lead, match, at_ns, counted=counted)
+        if counted and not match.live:
+            self._tell_late(event, lead, match, at_ns)
         if match.live and not lead.call_ns and (counted or not lead.attempted_ns):
             self._tell_contact(event, lead, at_ns)
         if counted and not lead.standard:
@@ -131,9 +142,7 @@ class Pipeline:
         core = self._core
         flow = core.state.floor.flow
         first = counted and not lead.contacted_ns
-        by_attempt = lead.attempted_ns or at_ns
-        new_call = counted and match.live and not lead.call_ns
-        response = self._seconds(lead.assigned_ns, by_attempt) if new_call else None
+        late = over(lead, at_ns, core.now_ns - flow.span_ns(flow.call_limit_seconds))
         core.emit(
             ContactRecorded(
                 lead_key=lead.key,
@@ -143,16 +152,36 @@ class Pipeline:
                 pool=lead.pool,
                 at_ns=at_ns,
                 evidence=event.evidence,
-                counted=counted and can(lead, "contact"),
-                deadline_ns=core.now_ns + flow.span_ns(flow.working_limit_seconds)
-                if lead.state != "closed"
-                else 0,
+                counted=counted,
+                deadline_ns=self._contact_deadline_ns(lead, at_ns, late=late),
                 speed_seconds=self._seconds(lead.speed_from_ns, at_ns) if first else None,
-                response_seconds=response,
+                response_seconds=self._response(lead, at_ns, late=late) if counted else None,
                 on_time=at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
                 blameless=lead.blameless,
+                late=late,
+                doubted_ns=event.at_ns if doubted(lead, event.at_ns) else 0,
             )
         )
+
+    def _contact_deadline_ns(self, lead: Lead, at_ns: int, *, late: bool) -> int:
+        """When the state after a contact ends. What was agreed for a parked lead stays; while its rep
+        is talking to the person, it waits for the end of the call."""
+        flow = self._core.state.floor.flow
+        if late or lead.state == "closed":
+            return lead.deadline_ns
+        if lead.state == "parked":
+            return max(lead.deadline_ns, at_ns + flow.span_ns(flow.call_limit_seconds))
+        return self._core.now_ns + flow.span_ns(flow.working_limit_seconds)
+
+    def _response(self, lead: Lead, at_ns: int, *, late: bool) -> float | None:
+        """Seconds from the assignment, or from a release since, to the first sign of a call; None where
+        the call was counted before."""
+        released = lead.state in ("waiting", "exception")
+        if late if released else lead.call_ns:
+            return None
+        since_ns = max(lead.assigned_ns, lead.clock_ns) if released else lead.assigned_ns
+        first_ns = lead.attempted_ns if lead.attempted_ns >= since_ns else at_ns
+        return self._seconds(since_ns, first_ns)
 
     def _seconds(self, since_ns: int, at_ns: int) -> float:
         """A span in seconds of the floor's time."""
@@ -196,6 +225,9 @@ class Pipeline:
     def _call_ended(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         if not lead.in_pipeline:
             self._tell_late(event, lead, match, at_ns)
+            if held_by_a_call(lead) and at_ns >= lead.call_ns:
+                core = self._core
+                core.emit(WorkEnded(lead.key, match.rep, "call_ended", at_ns, event.talk_seconds))
             return
         if not lead.attempted_ns and not lead.call_ns:
             self._core.emit(
@@ -237,9 +269,11 @@ class Pipeline:
                 correction=correction,
                 note=event.note,
                 value=event.value,
-                because=f"{match.rep} set {status}",
+                because=f"{match.rep or 'the dialer'} set {status}{match.note}",
             )
         )
+        if lead.state == "waiting":
+            core.stir(lead.pool)
         if status == "converted":
             self._tell_conversion(lead, match.rep)
 
@@ -268,3 +302,10 @@ class Pipeline:
         if policy is not None:
             policy.converted(lead, self._core.state.reps[rep_id], self._core.now_ns)
             self._core.stir(lead.pool)
+
+
+def _may_forbid_calls(event: LeadEvent, lead: Lead) -> bool:
+    """Whether an event says that a lead which nobody has must never be called: a dialer says so, which
+    need not name a rep, or the rep who had the lead last. Else it would be dialled again."""
+    idle = lead.state != "closed" and not lead.assignment_id
+    return event.status == "dnc" and idle and (not event.rep or event.rep == lead.had_by)

@@ -425,8 +425,8 @@ def test_a_supervisor_moves_pauses_and_closes() -> None:
 
 def test_a_move_that_the_table_does_not_have_is_an_error_and_changes_nothing() -> None:
     lead = Lead("K", "v", "1", "p", "waiting", 0, 0)
-    with pytest.raises(ImpossibleMove, match="cannot contact"):
-        moved(lead, "contact", 5)
+    with pytest.raises(ImpossibleMove, match="cannot correct"):
+        moved(lead, "correct", 5)
     assert lead == Lead("K", "v", "1", "p", "waiting", 0, 0)
 
 
