@@ -96,7 +96,9 @@ class Apply:
         fresh.probe = decision.probe
         fresh.blameless = fresh.accepted = False
         fresh.attempted_ns = fresh.claimed_ns = fresh.call_ns = fresh.leased_ns = 0
-        fresh.last_rep = fresh.last_assignment = fresh.prefers = ""
+        if fresh.last_rep != decision.rep:
+            fresh.last_rep = fresh.last_assignment = ""
+        fresh.prefers = ""
         fresh.pool, fresh.dialer = decision.pool, decision.dialer
         fresh.reason, fresh.because = decision.reason, decision.because
         self._put(fresh)

@@ -42,9 +42,10 @@ def _begun_ns(lead: Lead) -> int:
     return lead.leased_ns or lead.assigned_ns or lead.received_ns
 
 
-def overtaken(lead: Lead, status: LeadStatus, at_ns: int) -> bool:
+def overtaken(lead: Lead, status: LeadStatus, at_ns: int, *, again: bool) -> bool:
     """Whether a status comes after a newer one, so that it changes nothing. One that closes an open lead
-    always does: who bought, or must not be called, is not called again for what was said later."""
+    always does: who bought, or must not be called, is not called again for what was said later.
+    ``again``: it is said of an assignment before the present one, where the same word is no news."""
     move = STATUS_MOVES[status]
     if move == "close" and lead.state != "closed":
         return False
@@ -52,15 +53,16 @@ def overtaken(lead: Lead, status: LeadStatus, at_ns: int) -> bool:
         return False
     said = (at_ns, _FINALITY[move])
     in_force = (lead.status_ns, _FINALITY[STATUS_MOVES[lead.status]])
-    # Of a lead that was released, or lies on the desk, the same word again is no news.
-    return said <= in_force if lead.state in ("waiting", "exception") else said < in_force
+    # Nor is it of a lead that was released, or lies on the desk.
+    if again or lead.state in ("waiting", "exception"):
+        return said <= in_force
+    return said < in_force
 
 
 def over(lead: Lead, at_ns: int, ended_ns: int) -> bool:
-    """Whether a conversation that began at ``at_ns`` moves a lead at rest no more: its call led to the
-    status in force, is known already, or began before ``ended_ns``, so that it is taken for ended."""
-    known_ns = max(lead.status_ns, lead.call_ns)
-    return lead.state in AT_REST and (at_ns <= known_ns or at_ns < ended_ns)
+    """Whether a conversation that began at ``at_ns`` is over: its call led to the status in force, is
+    known already, or began before ``ended_ns``, so that it is taken for ended."""
+    return at_ns <= max(lead.status_ns, lead.call_ns) or at_ns < ended_ns
 
 
 def held_by_a_call(lead: Lead) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distributor.core.order import believed_ns, doubted, held_by_a_call, over, overtaken
+from distributor.core.order import AT_REST, believed_ns, doubted, held_by_a_call, over, overtaken
 from distributor.domain.decisions import (
     AttemptRecorded,
     ContactRecorded,
@@ -39,6 +39,8 @@ class _Match(NamedTuple):
     reason: str = ""
     note: str = ""
     """Why it counts, where that is not plain."""
+    again: bool = False
+    """It names an assignment of the same rep before the present one."""
 
 
 class Pipeline:
@@ -65,10 +67,10 @@ class Pipeline:
         match = self._match(event, lead)
         at_ns = 0
         if match.outcome == "accepted" and lead is not None:
-            at_ns = believed_ns(lead, event.at_ns, core.now_ns)
+            at_ns = self._when(event, lead, match)
+            if self._too_late(event, lead, match, at_ns):
+                match = _Match("stale", match.rep, reason=_older(lead))
             at_ns = max(at_ns, lead.assigned_ns) if match.live else at_ns
-            if event.status is not None and overtaken(lead, event.status, at_ns):
-                match = _Match("stale", match.rep, reason=f"older than {lead.status}, now in force")
         core.emit(
             EventRecorded(
                 event_id=event.event_id,
@@ -88,6 +90,23 @@ class Pipeline:
             core.emit(LeadRevived(lead))
         self._by_type[event.type](event, lead, match, at_ns)
 
+    def _when(self, event: LeadEvent, lead: Lead, match: _Match) -> int:
+        """The time that counts for an event. When an earlier assignment began is not known any more."""
+        now_ns = self._core.now_ns
+        if match.again:
+            return min(event.at_ns or now_ns, now_ns)
+        return believed_ns(lead, event.at_ns, now_ns)
+
+    def _too_late(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> bool:
+        """Whether what was said since stands against an event."""
+        if event.status is not None:
+            return overtaken(lead, event.status, at_ns, again=match.again)
+        return match.again and self._is_over(lead, at_ns)
+
+    def _is_over(self, lead: Lead, at_ns: int) -> bool:
+        flow = self._core.state.floor.flow
+        return over(lead, at_ns, self._core.now_ns - flow.span_ns(flow.call_limit_seconds))
+
     def _match(self, event: LeadEvent, lead: Lead | None) -> _Match:
         if lead is None:
             return _Match("rejected", reason="no lead of this key: check lead_key or assignment_id")
@@ -96,7 +115,8 @@ class Pipeline:
         live = bool(lead.assignment_id)
         current = lead.assignment_id if live else lead.last_assignment
         owner = lead.rep if live else lead.last_rep
-        if not current or (event.assignment_id and event.assignment_id != current):
+        again = live and _goes_on(event, lead)
+        if not current or (event.assignment_id and event.assignment_id != current and not again):
             if _may_forbid_calls(event, lead):
                 note = "; nobody had the lead, and a do-not-call counts all the same"
                 return _Match("accepted", event.rep, note=note)
@@ -105,7 +125,7 @@ class Pipeline:
             if event.assignment_id:
                 return _Match("rejected", reason=f"the assignment is {owner}'s, not {event.rep}'s")
             return _Match("stale", reason=f"the lead is {owner}'s now")
-        return _Match("accepted", owner, live)
+        return _Match("accepted", owner, live, again=again)
 
     # -- one method for each type of event -------------------------------------------------------
 
@@ -142,7 +162,7 @@ class Pipeline:
         core = self._core
         flow = core.state.floor.flow
         first = counted and not lead.contacted_ns
-        late = over(lead, at_ns, core.now_ns - flow.span_ns(flow.call_limit_seconds))
+        late = lead.state in AT_REST and self._is_over(lead, at_ns)
         core.emit(
             ContactRecorded(
                 lead_key=lead.key,
@@ -159,7 +179,7 @@ class Pipeline:
                 on_time=at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
                 blameless=lead.blameless,
                 late=late,
-                doubted_ns=event.at_ns if doubted(lead, event.at_ns) else 0,
+                doubted_ns=event.at_ns if not match.again and doubted(lead, event.at_ns) else 0,
             )
         )
 
@@ -304,8 +324,21 @@ class Pipeline:
             self._core.stir(lead.pool)
 
 
+def _goes_on(event: LeadEvent, lead: Lead) -> bool:
+    """Whether an event goes on with the assignment that the same rep had before the present one: a
+    callback that is due comes back under a new name, of which a dialer need not know."""
+    before = event.assignment_id and event.assignment_id == lead.last_assignment
+    return bool(before) and event.type in ("contacted", "status")
+
+
 def _may_forbid_calls(event: LeadEvent, lead: Lead) -> bool:
     """Whether an event says that a lead which nobody has must never be called: a dialer says so, which
     need not name a rep, or the rep who had the lead last. Else it would be dialled again."""
     idle = lead.state != "closed" and not lead.assignment_id
     return event.status == "dnc" and idle and (not event.rep or event.rep == lead.had_by)
+
+
+def _older(lead: Lead) -> str:
+    if lead.status is None:
+        return "older than the present assignment"
+    return f"older than {lead.status}, now in force"

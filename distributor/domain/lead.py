@@ -118,7 +118,7 @@ class Lead(Struct, gc=False):
     ``attempt`` counts assignments; ``epoch`` grows with every end of an assignment, so that late
     answers can be told. ``assignment_id`` is set while an assignment is live. ``rep`` is the owner.
     ``last_rep`` and ``last_assignment`` name the last owner whose events still count though no assignment
-    is live ("" where none); ``had_by`` who had the lead last, whatever ended that. ``in_pipeline``: takes
+    is live, or is another one of the same rep ("" where none); ``had_by`` who had the lead last, whatever ended that. ``in_pipeline``: takes
     one of the rep's slots.
     ``excluded``: reps who refused or let this lead lie, and are not asked again in this round.
     ``recalls``: leases ended without contact. ``blameless``: a fault of the dialer touched this

@@ -210,6 +210,48 @@ def test_once_somebody_else_has_it_the_last_owner_is_not_heard() -> None:
     assert scene.look(key).rep == "ben"
 
 
+def back_with_ana() -> tuple[Scene, str]:
+    """A callback that is due and with ana again, under a new assignment."""
+    scene, key = parked()
+    scene.at(CALLBACK_S + 5)
+    assert scene.look(key).assignment_id == f"{key}-2"
+    return scene, key
+
+
+@pytest.mark.parametrize("status", ["converted", "dnc", "callback", "working"])
+def test_a_dialer_may_go_on_with_the_assignment_that_it_knows(status: str) -> None:
+    scene, key = back_with_ana()
+    names = {"assignment_id": f"{key}-1"}
+    contact = only(say(scene, "contacted", names), ContactRecorded)
+    assert (contact.assignment_id, contact.response_seconds) == (f"{key}-2", 5.0)
+    say(scene, "status", names, status=status, callback_ns=ns(2_000))
+    wanted = {"callback": "parked", "working": "working"}.get(status, "closed")
+    assert (scene.look(key).state, scene.look(key).status) == (wanted, status)
+
+
+@pytest.mark.parametrize(
+    ("type_", "fields"),
+    [
+        ("contacted", {"at_ns": ns(90)}),
+        ("status", {"status": "callback", "callback_ns": ns(CALLBACK_S), "at_ns": ns(100)}),
+        ("status", {"status": "working", "at_ns": ns(100)}),
+        ("rejected", {}),
+        ("attempted", {}),
+        ("accepted", {}),
+    ],
+)
+@pytest.mark.parametrize("working", [False, True])
+def test_what_is_old_news_of_the_earlier_assignment_does_nothing_to_the_present_one(
+    type_: str, fields: dict[str, Any], working: bool
+) -> None:
+    scene, key = back_with_ana()
+    if working:
+        scene.report("contacted", key)
+    before = scene.look(key)
+    answer = only(say(scene, type_, {"assignment_id": f"{key}-1"}, **fields), EventRecorded)
+    assert (answer.outcome, scene.look(key)) == ("stale", before)
+
+
 def test_a_recycled_lead_is_its_last_owners_until_somebody_else_has_it() -> None:
     scene, key = parked("not_ready", recycle_seconds=500)
     scene.ready("ana", state="away")
