@@ -70,7 +70,6 @@ class Pipeline:
             at_ns = self._when(event, lead, match)
             if self._too_late(event, lead, match, at_ns):
                 match = _Match("stale", match.rep, reason=_older(lead))
-            at_ns = max(at_ns, lead.assigned_ns) if match.live else at_ns
         core.emit(
             EventRecorded(
                 event_id=event.event_id,
@@ -303,6 +302,7 @@ class Pipeline:
         policy = core.policy_of(lead)
         if policy is not None and not lead.attempted_ns and not lead.call_ns:
             rep = core.state.reps[lead.rep]
+            at_ns = max(at_ns, lead.assigned_ns)
             policy.contacted(lead, rep, at_ns, counted=False, now_ns=core.now_ns)
             core.stir(lead.pool)
 

@@ -378,12 +378,19 @@ def test_a_contact_long_before_the_assignment_has_the_time_of_its_receipt(
     assert [count.met for count in scene.decided(StandardCounted)] == [False]
 
 
-def test_a_lease_that_began_anew_makes_no_clock_wrong() -> None:
+@pytest.mark.parametrize("status", [None, "working", "callback", "lost"])
+def test_a_call_while_nobody_could_be_heard_has_its_own_time(status: str | None) -> None:
+    """The lease's clocks began anew since; that makes nobody's clock wrong."""
     scene, key = with_ana()
     scene.at(400)
     scene.do(Started(2, "1"))
+    if status:
+        scene.report("status", key, status=status, callback_ns=ns(CALLBACK_S), at_ns=ns(90))
     contact = only(scene.report("contacted", key, at_ns=ns(20)), ContactRecorded)
-    assert contact.doubted_ns == 0
+    assert (contact.doubted_ns, contact.at_ns, contact.speed_seconds) == (0, ns(20), 20.0)
+    if not status:
+        scene.report("call_ended", key, at_ns=ns(80), talk_seconds=60)
+    assert scene.look(key).in_pipeline is (status == "working")
 
 
 # -- any order ---------------------------------------------------------------------------------------
