@@ -148,7 +148,7 @@ class Pipeline:
     def _contacted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         counted = self._believed(event)
         self._record_contact(event, lead, match, at_ns, counted=counted)
-        if counted and not match.live:
+        if counted and not match.live and at_ns > lead.call_ns:
             self._tell_late(event, lead, match, at_ns)
         if match.live and not lead.call_ns and (counted or not lead.attempted_ns):
             self._tell_contact(event, lead, at_ns)
@@ -288,7 +288,7 @@ class Pipeline:
                 correction=correction,
                 note=event.note,
                 value=event.value,
-                because=f"{match.rep or 'the dialer'} set {status}{match.note}",
+                because=f"{match.rep or event.source} set {status}{match.note}",
             )
         )
         if lead.state == "waiting":
@@ -332,8 +332,8 @@ def _goes_on(event: LeadEvent, lead: Lead) -> bool:
 
 
 def _may_forbid_calls(event: LeadEvent, lead: Lead) -> bool:
-    """Whether an event says that a lead which nobody has must never be called: a dialer says so, which
-    need not name a rep, or the rep who had the lead last. Else it would be dialled again."""
+    """Whether an event says that a lead which nobody has must never be called. It is heard from the rep
+    who had the lead last, and where it names none, so that no rep speaks: else it would be dialled."""
     idle = lead.state != "closed" and not lead.assignment_id
     return event.status == "dnc" and idle and (not event.rep or event.rep == lead.had_by)
 
