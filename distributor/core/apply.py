@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from distributor.core.lifecycle import can, changed, moved
+from distributor.core.lifecycle import changed, moved
+from distributor.core.order import AT_REST, held_by_a_call
 from distributor.domain import decisions as d
 from distributor.domain.lead import STATUS_MOVES
 from distributor.domain.rep import Flow
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 _SIGNS_OF_LIFE: Final = ("status", "call_ended", "agent_ready", "late")
 """Ends of work that only a rep who is there can bring about."""
+_ANEW: Final[dict[str, Any]] = {
+    "status": None,
+    "status_ns": 0,
+    "last_rep": "",
+    "last_assignment": "",
+}
+"""A closed lead that somebody releases begins anew: what was said of it before counts no more."""
 
 
 class Apply:
@@ -94,8 +102,10 @@ class Apply:
         fresh.in_pipeline = not lead.test
         fresh.probe = decision.probe
         fresh.blameless = fresh.accepted = False
-        fresh.attempted_ns = fresh.claimed_ns = fresh.call_ns = 0
-        fresh.last_rep = fresh.last_assignment = fresh.prefers = ""
+        fresh.attempted_ns = fresh.claimed_ns = fresh.call_ns = fresh.leased_ns = 0
+        if fresh.last_rep != decision.rep:
+            fresh.last_rep = fresh.last_assignment = ""
+        fresh.prefers = ""
         fresh.pool, fresh.dialer = decision.pool, decision.dialer
         fresh.reason, fresh.because = decision.reason, decision.because
         self._put(fresh)
@@ -137,14 +147,16 @@ class Apply:
     def _assignment_ended(self, decision: d.AssignmentEnded) -> None:
         self._leave_pipeline(decision.lead_key, decision.rep)
         lead = self.state.leads[decision.lead_key]
-        counts_on = decision.cause in ("closed", "parked")
+        by_status = decision.cause in ("closed", "parked")
+        counts_on = by_status or decision.cause == "working_limit"
         fields: dict[str, Any] = {
             "epoch": lead.epoch + 1,
             "assignment_id": "",
+            "had_by": decision.rep,
             "last_rep": decision.rep if counts_on else "",
             "last_assignment": decision.assignment_id if counts_on else "",
         }
-        if counts_on:
+        if by_status:
             self._put(changed(lead, **fields))
             return
         flow = self.state.floor.flow
@@ -189,14 +201,18 @@ class Apply:
         if rep is not None and lead.key in rep.open:
             rep.open[lead.key] = False
             self.touched_reps[rep.id] = None
-        if can(lead, "contact"):
+        contacted_ns = lead.contacted_ns or decision.at_ns
+        call_ns = lead.call_ns or decision.at_ns
+        if decision.late:
+            self._put(changed(lead, contacted_ns=contacted_ns, call_ns=call_ns))
+        else:
             self._put(
                 moved(
                     lead,
                     "contact",
                     self.state.now_ns,
-                    contacted_ns=lead.contacted_ns or decision.at_ns,
-                    call_ns=lead.call_ns or decision.at_ns,
+                    contacted_ns=contacted_ns,
+                    call_ns=decision.at_ns if lead.state in AT_REST else call_ns,
                     deadline_ns=decision.deadline_ns,
                     rep=decision.rep,
                 )
@@ -229,14 +245,34 @@ class Apply:
             rep.free_from_ns, rep.wraps_up = decision.free_from_ns, True
             self.state.deadlines.set(rep.free_from_ns, "rep", rep.id)
             self.touched_reps[rep.id] = None
+        lead = self.state.leads.get(decision.lead_key)
+        if lead is not None and held_by_a_call(lead):
+            due_ns = max(lead.parked_until_ns, self.state.now_ns + 1)
+            self._put(changed(lead, deadline_ns=due_ns))
 
     def _status_changed(self, decision: d.StatusChanged) -> None:
         lead = self.state.leads[decision.lead_key]
+        status_ns = max(lead.status_ns, decision.at_ns)
         if decision.correction:
             said = {"reason": decision.status, "because": decision.because or lead.because}
-            self._put(moved(lead, "correct", decision.at_ns, status=decision.status, **said))
+            self._put(
+                moved(
+                    lead,
+                    "correct",
+                    decision.at_ns,
+                    status=decision.status,
+                    status_ns=status_ns,
+                    **said,
+                )
+            )
             return
-        fields: dict[str, Any] = {"status": decision.status, "deadline_ns": decision.deadline_ns}
+        parks = STATUS_MOVES[decision.status] == "park"
+        fields: dict[str, Any] = {
+            "status": decision.status,
+            "status_ns": status_ns,
+            "deadline_ns": decision.deadline_ns,
+            "parked_until_ns": decision.deadline_ns if parks else 0,
+        }
         if decision.rep:
             fields["rep"] = decision.rep
         if decision.because:
@@ -268,9 +304,7 @@ class Apply:
                 rep="",
                 excluded=(),
                 recalls=0,
-                last_rep="",
-                last_assignment="",
-                status=None if lead.state == "closed" else lead.status,
+                **_ANEW if lead.state == "closed" else {},
                 prefers=decision.prefers,
                 deadline_ns=decision.deadline_ns,
                 clock_ns=decision.at_ns,
@@ -290,6 +324,7 @@ class Apply:
             changed(
                 lead,
                 assigned_ns=decision.at_ns,
+                leased_ns=lead.leased_ns or lead.assigned_ns,
                 deadline_ns=decision.lease_expires_ns,
                 blameless=decision.blameless,
             )

@@ -190,6 +190,8 @@ class Leases:
         core.emit(WorkEnded(lead.key, rep.id, cause, at_ns, talk_seconds, free_from))
         policy = core.policy_of(lead)
         if policy is not None:
+            # Policies know a lease from where its clocks began (anew), and nothing before.
+            at_ns = max(at_ns, lead.assigned_ns)
             policy.work_ended(lead, rep, cause, at_ns, core.now_ns, counted=counted)
             core.stir(lead.pool)
         core.refresh(rep)

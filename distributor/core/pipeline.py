@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distributor.core.lifecycle import can
+from distributor.core.order import AT_REST, believed_ns, doubted, held_by_a_call, over, overtaken
 from distributor.domain.decisions import (
     AttemptRecorded,
     ContactRecorded,
@@ -14,6 +14,7 @@ from distributor.domain.decisions import (
     LeadRevived,
     StandardCounted,
     StatusChanged,
+    WorkEnded,
 )
 from distributor.domain.ids import lead_key_of
 from distributor.domain.lead import STATUS_MOVES
@@ -36,6 +37,10 @@ class _Match(NamedTuple):
     rep: str = ""
     live: bool = False
     reason: str = ""
+    note: str = ""
+    """Why it counts, where that is not plain."""
+    again: bool = False
+    """It names an assignment of the same rep before the present one."""
 
 
 class Pipeline:
@@ -60,7 +65,11 @@ class Pipeline:
         known = core.state.leads.get(key)
         lead = known or event.recalled
         match = self._match(event, lead)
-        at_ns = min(event.at_ns or core.now_ns, core.now_ns)
+        at_ns = 0
+        if match.outcome == "accepted" and lead is not None:
+            at_ns = self._when(event, lead, match)
+            if self._too_late(event, lead, match, at_ns):
+                match = _Match("stale", match.rep, reason=_older(lead))
         core.emit(
             EventRecorded(
                 event_id=event.event_id,
@@ -69,18 +78,33 @@ class Pipeline:
                 lead_key=key,
                 assignment_id=event.assignment_id or (lead.assignment_id if lead else ""),
                 rep=event.rep or match.rep,
-                at_ns=at_ns,
+                at_ns=min(event.at_ns or core.now_ns, core.now_ns),
                 outcome=match.outcome,
                 reason=match.reason,
             )
         )
         if match.outcome != "accepted" or lead is None:
             return
-        # A sender's clock may err: nothing happened to a lead before we had it.
-        at_ns = max(at_ns, lead.assigned_ns if match.live else lead.received_ns)
         if known is None:
             core.emit(LeadRevived(lead))
         self._by_type[event.type](event, lead, match, at_ns)
+
+    def _when(self, event: LeadEvent, lead: Lead, match: _Match) -> int:
+        """The time that counts for an event. When an earlier assignment began is not known any more."""
+        now_ns = self._core.now_ns
+        if match.again:
+            return min(event.at_ns or now_ns, now_ns)
+        return believed_ns(lead, event.at_ns, now_ns)
+
+    def _too_late(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> bool:
+        """Whether what was said since stands against an event."""
+        if event.status is not None:
+            return overtaken(lead, event.status, at_ns, again=match.again)
+        return match.again and self._is_over(lead, at_ns)
+
+    def _is_over(self, lead: Lead, at_ns: int) -> bool:
+        flow = self._core.state.floor.flow
+        return over(lead, at_ns, self._core.now_ns - flow.span_ns(flow.call_limit_seconds))
 
     def _match(self, event: LeadEvent, lead: Lead | None) -> _Match:
         if lead is None:
@@ -90,13 +114,17 @@ class Pipeline:
         live = bool(lead.assignment_id)
         current = lead.assignment_id if live else lead.last_assignment
         owner = lead.rep if live else lead.last_rep
-        if not current or (event.assignment_id and event.assignment_id != current):
+        again = live and _goes_on(event, lead)
+        if not current or (event.assignment_id and event.assignment_id != current and not again):
+            if _may_forbid_calls(event, lead):
+                note = "; nobody had the lead, and a do-not-call counts all the same"
+                return _Match("accepted", event.rep, note=note)
             return _Match("stale", reason="not the lead's present assignment")
         if event.rep and event.rep != owner:
             if event.assignment_id:
                 return _Match("rejected", reason=f"the assignment is {owner}'s, not {event.rep}'s")
             return _Match("stale", reason=f"the lead is {owner}'s now")
-        return _Match("accepted", owner, live)
+        return _Match("accepted", owner, live, again=again)
 
     # -- one method for each type of event -------------------------------------------------------
 
@@ -120,6 +148,8 @@ class Pipeline:
     def _contacted(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         counted = self._believed(event)
         self._record_contact(event, lead, match, at_ns, counted=counted)
+        if counted and not match.live and at_ns > lead.call_ns:
+            self._tell_late(event, lead, match, at_ns)
         if match.live and not lead.call_ns and (counted or not lead.attempted_ns):
             self._tell_contact(event, lead, at_ns)
         if counted and not lead.standard:
@@ -131,9 +161,7 @@ class Pipeline:
         core = self._core
         flow = core.state.floor.flow
         first = counted and not lead.contacted_ns
-        by_attempt = lead.attempted_ns or at_ns
-        new_call = counted and match.live and not lead.call_ns
-        response = self._seconds(lead.assigned_ns, by_attempt) if new_call else None
+        late = lead.state in AT_REST and self._is_over(lead, at_ns)
         core.emit(
             ContactRecorded(
                 lead_key=lead.key,
@@ -143,16 +171,36 @@ class Pipeline:
                 pool=lead.pool,
                 at_ns=at_ns,
                 evidence=event.evidence,
-                counted=counted and can(lead, "contact"),
-                deadline_ns=core.now_ns + flow.span_ns(flow.working_limit_seconds)
-                if lead.state != "closed"
-                else 0,
+                counted=counted,
+                deadline_ns=self._contact_deadline_ns(lead, at_ns, late=late),
                 speed_seconds=self._seconds(lead.speed_from_ns, at_ns) if first else None,
-                response_seconds=response,
+                response_seconds=self._response(lead, at_ns, late=late) if counted else None,
                 on_time=at_ns <= lead.clock_ns + flow.span_ns(flow.first_contact_seconds),
                 blameless=lead.blameless,
+                late=late,
+                doubted_ns=event.at_ns if not match.again and doubted(lead, event.at_ns) else 0,
             )
         )
+
+    def _contact_deadline_ns(self, lead: Lead, at_ns: int, *, late: bool) -> int:
+        """When the state after a contact ends. What was agreed for a parked lead stays; while its rep
+        is talking to the person, it waits for the end of the call."""
+        flow = self._core.state.floor.flow
+        if late or lead.state == "closed":
+            return lead.deadline_ns
+        if lead.state == "parked":
+            return max(lead.deadline_ns, at_ns + flow.span_ns(flow.call_limit_seconds))
+        return self._core.now_ns + flow.span_ns(flow.working_limit_seconds)
+
+    def _response(self, lead: Lead, at_ns: int, *, late: bool) -> float | None:
+        """Seconds from the assignment, or from a release since, to the first sign of a call; None where
+        the call was counted before."""
+        released = lead.state in ("waiting", "exception")
+        if late if released else lead.call_ns:
+            return None
+        since_ns = max(lead.assigned_ns, lead.clock_ns) if released else lead.assigned_ns
+        first_ns = lead.attempted_ns if lead.attempted_ns >= since_ns else at_ns
+        return self._seconds(since_ns, first_ns)
 
     def _seconds(self, since_ns: int, at_ns: int) -> float:
         """A span in seconds of the floor's time."""
@@ -196,6 +244,9 @@ class Pipeline:
     def _call_ended(self, event: LeadEvent, lead: Lead, match: _Match, at_ns: int) -> None:
         if not lead.in_pipeline:
             self._tell_late(event, lead, match, at_ns)
+            if held_by_a_call(lead) and at_ns >= lead.call_ns:
+                core = self._core
+                core.emit(WorkEnded(lead.key, match.rep, "call_ended", at_ns, event.talk_seconds))
             return
         if not lead.dialled:
             self._core.emit(
@@ -237,9 +288,11 @@ class Pipeline:
                 correction=correction,
                 note=event.note,
                 value=event.value,
-                because=f"{match.rep} set {status}",
+                because=f"{match.rep or event.source} set {status}{match.note}",
             )
         )
+        if lead.state == "waiting":
+            core.stir(lead.pool)
         if status == "converted":
             self._tell_conversion(lead, match.rep)
 
@@ -249,6 +302,7 @@ class Pipeline:
         policy = core.policy_of(lead)
         if policy is not None and not lead.dialled:
             rep = core.state.reps[lead.rep]
+            at_ns = max(at_ns, lead.assigned_ns)
             policy.contacted(lead, rep, at_ns, counted=False, now_ns=core.now_ns)
             core.stir(lead.pool)
 
@@ -268,3 +322,23 @@ class Pipeline:
         if policy is not None:
             policy.converted(lead, self._core.state.reps[rep_id], self._core.now_ns)
             self._core.stir(lead.pool)
+
+
+def _goes_on(event: LeadEvent, lead: Lead) -> bool:
+    """Whether an event goes on with the assignment that the same rep had before the present one: a
+    callback that is due comes back under a new name, of which a dialer need not know."""
+    before = event.assignment_id and event.assignment_id == lead.last_assignment
+    return bool(before) and event.type in ("contacted", "status")
+
+
+def _may_forbid_calls(event: LeadEvent, lead: Lead) -> bool:
+    """Whether an event says that a lead which nobody has must never be called. It is heard from the rep
+    who had the lead last, and where it names none, so that no rep speaks: else it would be dialled."""
+    idle = lead.state != "closed" and not lead.assignment_id
+    return event.status == "dnc" and idle and (not event.rep or event.rep == lead.had_by)
+
+
+def _older(lead: Lead) -> str:
+    if lead.status is None:
+        return "older than the present assignment"
+    return f"older than {lead.status}, now in force"

@@ -198,6 +198,8 @@ class ContactRecorded(
 ):
     """A conversation began. ``counted``: the evidence sets ``contacted_at`` (first such contact only
     carries ``speed_seconds`` and ``response_seconds``). ``blameless``: no evidence about the rep.
+    ``late``: older than what was said since, it moves nothing. ``doubted_ns``: the sender's own time, where
+    it cannot be and our receipt stands in its place.
     """
 
     lead_key: str
@@ -213,6 +215,8 @@ class ContactRecorded(
     response_seconds: float | None = None
     on_time: bool = False
     blameless: bool = False
+    late: bool = False
+    doubted_ns: int = 0
 
 
 class StandardCounted(

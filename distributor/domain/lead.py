@@ -35,7 +35,14 @@ LeadStatus = Literal[
 Move = Literal["assign", "return", "contact", "work", "park", "release", "hold", "close", "correct"]
 
 LEAD_TRANSITIONS: Final[dict[LeadState, dict[Move, LeadState]]] = {
-    "waiting": {"assign": "assigned", "hold": "exception", "close": "closed"},
+    "waiting": {
+        "assign": "assigned",
+        "contact": "working",
+        "work": "working",
+        "park": "parked",
+        "hold": "exception",
+        "close": "closed",
+    },
     "assigned": {
         "return": "waiting",
         "contact": "working",
@@ -54,15 +61,22 @@ LEAD_TRANSITIONS: Final[dict[LeadState, dict[Move, LeadState]]] = {
         "close": "closed",
     },
     "parked": {
-        "contact": "working",
+        "contact": "parked",
         "work": "working",
         "park": "parked",
         "release": "waiting",
         "hold": "exception",
         "close": "closed",
     },
-    "exception": {"assign": "assigned", "release": "waiting", "close": "closed"},
-    "closed": {"correct": "closed", "release": "waiting"},
+    "exception": {
+        "assign": "assigned",
+        "contact": "working",
+        "work": "working",
+        "park": "parked",
+        "release": "waiting",
+        "close": "closed",
+    },
+    "closed": {"contact": "closed", "correct": "closed", "release": "waiting"},
 }
 """state -> move -> next state. A move that is not listed is an ``ImpossibleMove`` and changes nothing."""
 
@@ -104,14 +118,18 @@ class Lead(Struct, gc=False):
     still says it).
     ``attempt`` counts assignments; ``epoch`` grows with every end of an assignment, so that late
     answers can be told. ``assignment_id`` is set while an assignment is live. ``rep`` is the owner.
-    ``last_rep`` and ``last_assignment`` name the last owner whose events still count after a status
-    that parked or closed the lead ("" where none). ``in_pipeline``: takes one of the rep's slots.
+    ``last_rep`` and ``last_assignment`` name the last owner whose events still count though no assignment
+    is live, or is another one of the same rep ("" where none); ``had_by`` who had the lead last, whatever ended that. ``in_pipeline``: takes
+    one of the rep's slots.
     ``excluded``: reps who refused or let this lead lie, and are not asked again in this round.
     ``recalls``: leases ended without contact. ``blameless``: a fault of the dialer touched this
     lease, its clocks say nothing about the rep. ``standard``: the speed-to-contact verdict.
     ``deadline_ns``: when the present state ends by itself. ``reason`` and ``because``: why it is where
     it is. ``prefers``: a known relationship, asked first. ``dialer``: where its assignment went.
     ``call_ns``: when a conversation began under the present assignment (``contacted_ns``: the first ever).
+    ``status_ns``: of what time the status in force is. ``parked_until_ns``: what ends a parked lead's rest;
+    its ``deadline_ns`` is later while a call holds it. ``leased_ns``: when the assignment really began, where
+    its clocks began anew (0: ``assigned_ns`` still says it).
     """
 
     key: str
@@ -153,6 +171,10 @@ class Lead(Struct, gc=False):
     dialer: str = ""
     call_ns: int = 0
     first_clock_ns: int = 0
+    had_by: str = ""
+    status_ns: int = 0
+    parked_until_ns: int = 0
+    leased_ns: int = 0
 
     @property
     def speed_from_ns(self) -> int:

@@ -18,7 +18,7 @@ from distributor.domain.events import LEAD_EVENT_TYPES, Channel, SupervisorActed
 from distributor.domain.floor import Floor
 from distributor.domain.ids import NANOSECONDS
 from distributor.domain.journal import CommitStats, Entry
-from distributor.domain.lead import LEAD_STATES, Lead
+from distributor.domain.lead import LEAD_STATES, STATUS_MOVES, Lead
 from distributor.domain.rep import REP_STATES
 from distributor.observe.families import OTHER, Buckets, Counter, Gauge, Histogram
 from distributor.observe.standards import MISSED, STANDARDS, limits
@@ -347,6 +347,8 @@ class Metrics:
     def _contacted(self, decision: d.ContactRecorded, _: Entry, lead_of: LeadOf) -> None:
         if not decision.counted:
             return
+        if self._held and not decision.late:
+            self._left_desk(decision.lead_key, "assigned", decision.at_ns)
         lead = lead_of(decision.lead_key)
         if lead is not None and lead.test:
             return
@@ -375,7 +377,8 @@ class Metrics:
 
     def _status_changed(self, decision: d.StatusChanged, _: Entry, lead_of: LeadOf) -> None:
         if self._held:
-            self._left_desk(decision.lead_key, "closed", decision.at_ns)
+            result = "closed" if STATUS_MOVES[decision.status] == "close" else "assigned"
+            self._left_desk(decision.lead_key, result, decision.at_ns)
         if decision.correction or decision.status not in OUTCOMES:
             return
         lead = lead_of(decision.lead_key)

@@ -112,8 +112,15 @@ def _contacted(decision: ContactRecorded) -> Description:
     after = decision.speed_seconds
     told = "" if after is None else f", {after:.1f} s after the lead came in"
     said = "counts" if decision.counted else "is no proof and does not count"
-    evidence = f"evidence {decision.evidence} {said}"
-    return "contacted", f"{decision.rep} talked to the lead{told}; {evidence}", {}
+    because = f"{decision.rep} talked to the lead{told}; evidence {decision.evidence} {said}"
+    if decision.counted and decision.late:
+        because += "; told late, it moves nothing"
+    if decision.doubted_ns:
+        because += (
+            f"; the sender's time, {rfc3339(decision.doubted_ns)}, is long before the assignment:"
+            " that of our receipt stands for it"
+        )
+    return "contacted", because, {}
 
 
 def _work_ended(decision: WorkEnded) -> Description:

@@ -486,19 +486,20 @@ def test_a_lead_in_work_without_an_assignment_is_moved_and_is_no_case_for_the_de
     key = scene.lead("1")
     scene.report("contacted", key)
     scene.report("status", key, status="callback", callback_ns=BEGIN + 3600 * SECOND)
+    scene.now_ns += SECOND
     scene.report("status", key, status="working")
     assert (scene.look(key).state, scene.look(key).assignment_id) == ("working", "")
     scene.ready("ben")
     moved_ = scene.do(SupervisorActed(action, "mia", "wrong rep", rep="ben", lead_key=key))
     assert only(moved_, LeadReleased).because == "by mia: wrong rep"
-    assert only(moved_, Assigned).at_ns == BEGIN
+    assert only(moved_, Assigned).at_ns == scene.now_ns
     assert not scene.decided(LeadHeld)
 
 
 def test_a_move_that_the_table_does_not_have_is_an_error_and_changes_nothing() -> None:
     lead = Lead("K", "v", "1", "p", "waiting", 0, 0)
-    with pytest.raises(ImpossibleMove, match="cannot contact"):
-        moved(lead, "contact", 5)
+    with pytest.raises(ImpossibleMove, match="cannot correct"):
+        moved(lead, "correct", 5)
     assert lead == Lead("K", "v", "1", "p", "waiting", 0, 0)
 
 

@@ -99,13 +99,13 @@ def test_a_claim_does_not_move_a_callback() -> None:
     assert scene.look(key).state == "assigned"
 
 
-def test_a_clock_that_errs_puts_no_contact_before_the_lead() -> None:
+def test_a_clock_that_errs_a_little_puts_no_contact_before_the_lead() -> None:
     scene = Scene()
     scene.ready("ana")
     scene.at(30)
     key = scene.lead("1")
     scene.at(40)
-    scene.report("contacted", key, at_ns=BEGIN - 10**9 * SECOND)
+    scene.report("contacted", key, at_ns=BEGIN - 100 * SECOND)
     assert scene.look(key).contacted_ns == scene.look(key).assigned_ns
     scene.at(1_000)
     assert key in scene.engine.state.reps["ana"].open

@@ -236,6 +236,8 @@ def test_a_deferred_lead_is_counted(metrics: Metrics, read: Reader) -> None:
         (assigned(at_ns=T0 + 90 * S), "assigned"),
         (d.LeadReleased("K1", "recycled", T0 + 90 * S, 0, "again"), "recycled"),
         (d.StatusChanged("K1", "lost", "", "acme", T0 + 90 * S), "closed"),
+        (d.StatusChanged("K1", "working", "ana", "acme", T0 + 90 * S), "assigned"),
+        (contacted(at_ns=T0 + 90 * S), "assigned"),
     ],
 )
 def test_a_case_is_opened_and_leaves_the_desk(
@@ -248,6 +250,13 @@ def test_a_case_is_opened_and_leaves_the_desk(
     metrics.project(entry(leaves), knows(lead))
     assert read("exceptions_total", kind="all_refused", result=result) == 1
     assert read("exception_decision_seconds_sum", kind="all_refused") == 90.0
+
+
+def test_a_call_record_that_comes_late_leaves_a_case_open(metrics: Metrics, read: Reader) -> None:
+    lead = a_lead()
+    metrics.project(entry(d.LeadHeld("K1", "working_limit", T0, "nothing heard")), knows(lead))
+    metrics.project(entry(contacted(late=True)), knows(lead))
+    assert read("exceptions_total", kind="working_limit", result="assigned") == 0
 
 
 def test_a_case_that_a_supervisor_gives_to_a_rep_was_assigned(

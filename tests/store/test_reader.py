@@ -8,6 +8,7 @@ import threading
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from distributor.domain.decisions import (
     AttemptRecorded,
@@ -112,6 +113,19 @@ async def test_leads_are_found_by_the_index_that_leaves_the_fewest(store, reader
     (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")
     assert plan[3].startswith(f"SEARCH leads USING {found_by} (")
     assert "lead_key>?" in plan[3]
+
+
+async def test_the_history_says_of_a_contact_what_is_odd_about_it(one_assigned, tell, reader):
+    contact = ContactRecorded(
+        b.key(1), f"{b.key(1)}-1", "ana", "north", "p", b.T0, "dialer", True, b.T0
+    )
+    await tell(replace(contact, late=True))
+    await tell(replace(contact, doubted_ns=b.T0 - 86_400 * b.SECOND))
+    await tell(replace(contact, counted=False, evidence="claimed", late=True))
+    late, doubted, claimed = [item["because"] for item in reader.history(b.key(1))[-3:]]
+    assert late.endswith("evidence dialer counts; told late, it moves nothing")
+    assert "is long before the assignment: that of our receipt stands for it" in doubted
+    assert claimed.endswith("evidence claimed is no proof and does not count")
 
 
 async def test_the_history_tells_every_step_in_order(one_assigned, tell, reader):
