@@ -46,8 +46,8 @@ class Rep(Struct, gc=False):
     the rep last became able to receive. ``paused_until_ns``: 0 not paused. ``override``: a
     supervisor's flow for this rep until ``override_until_ns`` (None: none), set by ``override_by``.
     ``judged``: the policy's own flow when the override began, while no sign of life has changed it.
-    ``share_due``: leads that an override between 0 and 1 makes the rep due, less those it had since
-    (``domain.shares``).
+    ``share_due``: leads that an override between 0 and 1 makes the rep due, less those it had since;
+    ``share_ns``: when another last had one of which this rep is due a part (``domain.shares``).
     """
 
     id: str
@@ -84,6 +84,7 @@ class Rep(Struct, gc=False):
     judged: Flow = Flow()
     wraps_up: bool = False
     share_due: float = 0.0
+    share_ns: int = 0
 
     def flow_in_force(self, now_ns: int) -> Flow:
         """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,
