@@ -13,7 +13,7 @@ from distributor.domain.floor import FlowPlan, PoolPlan
 from distributor.domain.ids import NANOSECONDS
 from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
-from distributor.domain.shares import is_at_work, settle, share_in_force
+from distributor.domain.shares import is_at_work, settle, share_in_force, waited_in_vain
 
 START_NS: Final = 1_790_000_000 * NANOSECONDS
 OWNER_HOLD_SECONDS: Final = 30.0
@@ -82,8 +82,8 @@ class MiniPool:
         share = share_in_force(rep, self.now_ns)
         if share in (0.0, 1.0):
             return share == 0.0
-        ends_ns = lead.since_ns + self.span_ns(self.flow.lease_seconds)
-        if not self.keeps_shares or self.now_ns >= ends_ns:
+        span_ns = self.span_ns(self.flow.lease_seconds)
+        if not self.keeps_shares or waited_in_vain(rep, lead, span_ns, self.now_ns):
             return False
         chance = self.draw(crc32(rep.id.encode()), crc32(lead.key.encode()))
         if rep.share_due >= -chance:

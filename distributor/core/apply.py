@@ -372,7 +372,7 @@ class Apply:
             rep.override, rep.override_reason = decision.flow, decision.reason
             rep.override_by = decision.who
             rep.override_until_ns = decision.until_ns
-            rep.share_due = 0.0
+            rep.share_due, rep.share_ns = 0.0, now_ns
         else:
             rep.override, rep.override_reason, rep.override_until_ns = None, "", 0
             rep.override_by, rep.share_due = "", 0.0

@@ -17,7 +17,7 @@ from zlib import crc32
 from distributor.core.queues import Queues
 from distributor.domain.curve import worth
 from distributor.domain.draws import draw
-from distributor.domain.shares import AT_WORK, is_at_work, share_in_force
+from distributor.domain.shares import AT_WORK, is_at_work, share_in_force, waited_in_vain
 
 if TYPE_CHECKING:
     from distributor.core.queues import Slot
@@ -257,13 +257,16 @@ class Pool:
             return False
         if share <= 0.0:
             return True
-        if not self.keeps_shares or now_ns >= lead.since_ns + self.flow.span_ns(
-            self.flow.lease_seconds
-        ):
+        if rep.share_due >= 0.0 or not self.keeps_shares:
+            return False
+        if waited_in_vain(rep, lead, self.flow.span_ns(self.flow.lease_seconds), now_ns):
             return False
         # By chance, or a rep could get every lead of the vendor whose leads come in the same beat.
-        chance = self.draw(crc32(rep.id.encode()), crc32(lead.key.encode()))
-        return rep.share_due < -chance and self._has_others(rep, lead, now_ns)
+        if rep.share_due > -1.0:
+            chance = self.draw(crc32(rep.id.encode()), crc32(lead.key.encode()))
+            if rep.share_due >= -chance:
+                return False
+        return self._has_others(rep, lead, now_ns)
 
     def _has_others(self, rep: Rep, lead: Lead, now_ns: int) -> bool:
         """Whether somebody at work is due the lead more than this rep."""

@@ -47,8 +47,8 @@ class Rep(Struct, gc=False):
     until when by ``paused_by``. ``override``: a
     supervisor's flow for this rep until ``override_until_ns`` (None: none), set by ``override_by``.
     ``judged``: the policy's own flow when the override began, while no sign of life has changed it.
-    ``share_due``: leads that an override between 0 and 1 makes the rep due, less those it had since
-    (``domain.shares``).
+    ``share_due``: leads that an override between 0 and 1 makes the rep due, less those it had since;
+    ``share_ns``: when another last had one of which this rep is due a part (``domain.shares``).
     """
 
     id: str
@@ -86,6 +86,7 @@ class Rep(Struct, gc=False):
     wraps_up: bool = False
     paused_by: str = ""
     share_due: float = 0.0
+    share_ns: int = 0
 
     def flow_in_force(self, now_ns: int) -> Flow:
         """What the rep gets at ``now_ns``: nothing while paused, else the share that a supervisor set,

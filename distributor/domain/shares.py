@@ -3,7 +3,8 @@
 Of every lead that is given in its pool a rep at work is due its part, in proportion to the shares: 1 for
 everybody, the override for those who have one. Whoever gets a lead has had one. A rep with an override
 may take leads as long as it is due some; so it gets that share of what another gets, whatever order the
-policy has, and a lead that was kept from it is not made up for at the next one.
+policy has, and a lead that was kept from it is not made up for at the next one. Leads wait for the others
+by it, as long as those go on taking leads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from distributor.domain.lead import Lead
 from distributor.domain.rep import Rep
 
 AT_WORK: Final = ("available", "full_pipeline", "pace", "wrap_up", "busy")
@@ -44,8 +46,17 @@ def settle(taker: Rep, slowed: Iterable[Rep], others: int, now_ns: int) -> list[
     for rep, share in shares:
         if share > 0.0:
             rep.share_due = min(rep.share_due + share / whole, MOST_DUE)
+        if rep is not taker:
+            rep.share_ns = now_ns
     if share_in_force(taker, now_ns) < 1.0:
         taker.share_due = max(taker.share_due - 1.0, -MOST_DUE)
         if taker not in changed:
             changed.append(taker)
     return changed
+
+
+def waited_in_vain(rep: Rep, lead: Lead, span_ns: int, now_ns: int) -> bool:
+    """Whether the lead has waited so long for others than this rep that it need not any more: none of
+    them has taken any for ``span_ns``, or some of them may not have this one."""
+    taking = not lead.excluded and now_ns < rep.share_ns + span_ns
+    return now_ns >= lead.since_ns + span_ns and not taking
