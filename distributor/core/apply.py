@@ -84,7 +84,9 @@ class Apply:
         self.state.begin(decision.lead)
 
     def _lead_revived(self, decision: d.LeadRevived) -> None:
-        self._put(decision.lead)
+        lead = decision.lead
+        self._put(lead)
+        self.state.deadlines.set(self.state.standard_due_ns(lead), "standard", lead.key)
 
     def _assigned(self, decision: d.Assigned) -> None:
         state = self.state

@@ -87,6 +87,8 @@ class Engine:
         self._ticking.place_tests()
         if core.stirred:
             self._matching.run()
+        self.state.forget_pools()
+        self._forget_policies()
         if self.state.ledger.difference:
             what = type(event).__name__  # not what is in it: that may be a lead
             message = f"the ledger is off by {self.state.ledger.difference} after {what}"
@@ -125,6 +127,7 @@ class Engine:
         self.state.forget_closed()
         for decision in decisions:
             self._core.apply(decision)
+        self.state.forget_pools()
 
     def resume(self) -> None:
         """After the last ``fold``: wake the policies with the memory they left."""
@@ -150,9 +153,15 @@ class Engine:
             pool.keeps_shares = not getattr(policy, "weighs_overrides", False)
             policy.start(pool, state.now_ns)
             core.stir(pool_id)
-        for pool_id in set(core.policies) - set(state.pools):
-            del core.policies[pool_id]
-            core.policy_names.pop(pool_id, None)
+        self._forget_policies()
+
+    def _forget_policies(self) -> None:
+        """Drop the policies of pools that are no more."""
+        core = self._core
+        if len(core.policies) > len(self.state.pools):
+            for pool_id in set(core.policies) - set(self.state.pools):
+                del core.policies[pool_id]
+                del core.policy_names[pool_id]
 
     # -- the floor and its surroundings --------------------------------------------------------
 

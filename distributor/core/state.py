@@ -212,6 +212,17 @@ class State:
         """Whether the pool is configured."""
         return any(plan.id == pool_id for plan in self.floor.pools)
 
+    def forget_pools(self) -> None:
+        """Drop pools that are not configured any more once nothing waits there, with what was remembered
+        of them. After every event and entry, so that a restart finds the same pools."""
+        if len(self.pools) == len(self.floor.pools):
+            return
+        listed = {plan.id for plan in self.floor.pools}
+        for pool_id, pool in list(self.pools.items()):
+            if pool_id not in listed and not pool.waiting and not pool.tests:
+                del self.pools[pool_id]
+        self.memories = {of: kept for of, kept in self.memories.items() if of[0] in self.pools}
+
     def blocked(self, pool: Pool) -> bool:
         """Whether the pool's dialer takes nothing at present."""
         return self.is_down(pool.plan.dialer)
@@ -243,10 +254,7 @@ class State:
     def _take_pools(self, floor: Floor) -> None:
         for plan in floor.pools:
             self.pool_plan(plan)
-        gone = set(self.pools) - {plan.id for plan in floor.pools}
-        for pool_id in sorted(gone):
-            if not self.pools[pool_id].waiting and not self.pools[pool_id].tests:
-                del self.pools[pool_id]
+        self.forget_pools()
         self.pools_of = {rep: [] for rep in self.reps}
         plans = {plan.id: plan for plan in floor.pools}
         for pool in self.pools.values():

@@ -12,6 +12,7 @@ from distributor.core.engine import Engine
 from distributor.domain.decisions import AssignmentEnded, LeaseRestarted
 from distributor.domain.events import (
     DeliveryDelayed,
+    DeliveryFailed,
     FloorChanged,
     Started,
     StoodStill,
@@ -19,6 +20,7 @@ from distributor.domain.events import (
     Ticked,
 )
 from distributor.domain.faults import PolicyMisbehaved
+from distributor.domain.floor import PoolPlan
 from distributor.domain.policy import Lease
 from policies.longest_idle import LongestIdle
 from tests.core.floors import BEGIN, FACTORIES, SECOND, Scene
@@ -182,3 +184,48 @@ def test_leases_begin_anew_with_each_process() -> None:
     assert [(d.lead_key, d.blameless) for d in decisions if isinstance(d, LeaseRestarted)] == [
         (key, False)
     ]
+
+
+def _restarted(scene: Scene) -> Engine:
+    """The engine that a restart makes of a snapshot taken now."""
+    state = scene.engine.state
+    engine = Engine(tag="T3ST", seed=7, factories=FACTORIES)
+    engine.restore(state.head(), list(state.leads.values()))
+    engine.resume()
+    return engine
+
+
+def _decides_the_same(scene: Scene, engine: Engine, event: Any) -> None:
+    assert engine.handle(event, scene.now_ns) == scene.do(event)
+
+
+def _another(scene: Scene, pool: str, policy: str) -> FloorChanged:
+    flow = replace(scene.floor.flow, policy=policy)
+    return FloorChanged(replace(scene.floor, digest="new", flow=flow, pools=(PoolPlan(pool),)))
+
+
+def test_nothing_is_left_of_a_pool_that_was_configured_once() -> None:
+    """Its last leads wait elsewhere: a restart does not know the pool, and who went on must not either."""
+    scene = Scene()
+    scene.ready("ana", "ben")
+    keys = [scene.lead(str(number)) for number in range(3)]
+    scene.do(_another(scene, "other", "fair"))
+    restarted = _restarted(scene)
+    assert {*scene.engine.state.pools, *restarted.state.pools} == {"other"}
+    failed = DeliveryFailed(scene.look(keys[0]).assignment_id, "the dialer refused it", hold=False)
+    _decides_the_same(scene, restarted, failed)
+    _decides_the_same(scene, restarted, _another(scene, "default", "lease"))
+
+
+def test_a_lead_that_is_recalled_without_a_verdict_gets_it_with_or_without_a_restart() -> None:
+    scene = Scene(first_contact_seconds=300)
+    scene.ready("ana")
+    key = scene.lead("1")
+    scene.report("status", key, status="lost")
+    closed = scene.look(key)
+    scene.at(400)
+    scene.ready("ben")
+    assert key not in scene.engine.state.leads
+    scene.report("status", key, status="lost", recalled=closed)
+    _decides_the_same(scene, _restarted(scene), Ticked())
+    assert scene.look(key).standard == "missed"
