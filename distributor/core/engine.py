@@ -190,5 +190,5 @@ class Engine:
         """The leads that wait in a pool that is not configured any more go on elsewhere."""
         for pool_id, pool in list(self.state.pools.items()):
             if not self.state.is_listed(pool_id):
-                for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *pool.tests]:
+                for key in [*(lead.key for lead in pool.oldest(pool.waiting)), *sorted(pool.tests)]:
                     self._leases.begin_to_wait(self.state.leads[key])

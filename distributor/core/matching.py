@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -57,9 +58,10 @@ class Matching:
             else:
                 self._astray(pool, "it never came to an end")
             core.stirred.pop(pool.plan.id, None)
-        for rep_id, flow, numbers in policy.flow_changes(core.now_ns):
+        # By rep: a policy may note them in another order after a restart.
+        for rep_id, flow, numbers in sorted(policy.flow_changes(core.now_ns), key=itemgetter(0)):
             self._change_flow(rep_id, flow, numbers)
-        for rep_id, memory in policy.changed_memory():
+        for rep_id, memory in sorted(policy.changed_memory()):
             core.emit(MemoryRecorded(pool.plan.id, rep_id, memory))
 
     def _change_flow(self, rep_id: str, flow: Flow, numbers: dict[str, float]) -> None:

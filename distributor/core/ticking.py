@@ -137,7 +137,8 @@ class Ticking:
         """Test leads go to any ready rep at once, once around: they take no slot and no turn."""
         core = self._core
         for pool in core.state.pools.values():
-            for key in list(pool.tests) if pool.tests else ():
+            # By key: in the order of their coming back, a restart would change who is first.
+            for key in sorted(pool.tests) if pool.tests else ():
                 lead = core.state.leads[key]
                 left = [rep_id for rep_id in pool.receiving if rep_id not in lead.excluded]
                 if left:

@@ -14,6 +14,7 @@ from distributor.domain.events import (
     DeliveryDelayed,
     DeliveryFailed,
     FloorChanged,
+    PresenceReported,
     Started,
     StoodStill,
     TargetChanged,
@@ -229,3 +230,20 @@ def test_a_lead_that_is_recalled_without_a_verdict_gets_it_with_or_without_a_res
     scene.report("status", key, status="lost", recalled=closed)
     _decides_the_same(scene, _restarted(scene), Ticked())
     assert scene.look(key).standard == "missed"
+
+
+def test_the_order_of_test_leads_outlives_a_restart() -> None:
+    """One came back to its pool after the other had come in: it is the first all the same."""
+    scene = Scene()
+    scene.ready("ana", "ben", state="away")
+    first, second = "1", "2"
+    scene.lead(first, test=True)
+    scene.ready("ana")
+    assigned = scene.look(scene.key(first)).assignment_id
+    scene.ready("ana", state="away")
+    scene.lead(second, test=True)
+    if assigned:
+        scene.do(DeliveryFailed(assigned, "the dialer refused it", hold=False))
+    restarted = _restarted(scene)
+    ready = PresenceReported("ben", "ready", "dialer")
+    _decides_the_same(scene, restarted, ready)
