@@ -52,11 +52,13 @@ class Core:
         """The policy that must hear about this lead; None for a test lead, which is nobody's work."""
         return None if lead.test else self.policies.get(lead.pool)
 
-    def refresh(self, rep: Rep) -> None:
-        """Note a rep's standing in its pools, and tell their policies when it changed."""
+    def refresh(self, rep: Rep, told: str = "") -> None:
+        """Note a rep's standing in its pools, and tell their policies when it changed. ``told``: a lead of
+        this pool began or ended with the rep, and its policy knows; those of the rep's other pools hear
+        that its open leads changed, whatever its standing."""
         verdict = self.state.verdict(rep)
         for pool in self.state.pools_of.get(rep.id, ()):
-            if pool.place(rep, verdict):
+            if pool.place(rep, verdict) or (told and pool.plan.id != told):
                 self.policies[pool.plan.id].rep_changed(rep, self.now_ns)
                 self.stir(pool.plan.id)
 

@@ -156,7 +156,7 @@ class Matching:
             self._presume(finished, rep)
         core.policies[plan.id].leased(core.state.leads[key], rep, now_ns)
         core.stir(plan.id)
-        core.refresh(rep)
+        core.refresh(rep, told=plan.id)
 
     def _presume(self, key: str, rep: Rep) -> None:
         lead = self._core.state.leads.get(key)

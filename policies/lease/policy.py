@@ -103,14 +103,14 @@ class Lease:
             self._estimator.returned(m, 0.0, now_ns)
             self._changed.add(rep.id)
         if seat.deep:
-            if m.slots or (rep.open and m.pulse is None):
+            if m.slots or (m.pulse is None and any(map(self._is_ours, rep.open))):
                 m.slots = []
                 m.pulse = self._estimator.slot(rep, m, "", now_ns)
                 self._changed.add(rep.id)
             return
-        ours = [k for k, uncontacted in rep.open.items() if uncontacted and self._is_silent(k)]
+        silent = [k for k, uncontacted in rep.open.items() if uncontacted and self._is_silent(k)]
         kept = [slot for slot in m.slots if slot.lead_key in rep.open]
-        missing = [k for k in ours if all(slot.lead_key != k for slot in kept)]
+        missing = [k for k in silent if all(slot.lead_key != k for slot in kept)]
         if missing or len(kept) < len(m.slots) or m.pulse is not None:
             m.pulse = None
             m.slots = kept + [self._estimator.slot(rep, m, key, now_ns) for key in missing]
@@ -118,9 +118,13 @@ class Lease:
         for slot in m.slots:
             self._watch.add(seat, slot, now_ns)
 
+    def _is_ours(self, key: str) -> bool:
+        lead = self._pool.lead(key)
+        return lead is not None and lead.pool == self._pool.plan.id
+
     def _is_silent(self, key: str) -> bool:
         lead = self._pool.lead(key)
-        return lead is not None and lead.pool == self._pool.plan.id and not in_progress(lead)
+        return lead is not None and self._is_ours(key) and not in_progress(lead)
 
     # Facts.
 

@@ -17,6 +17,7 @@ from distributor.domain.events import (
     PresenceReported,
     Started,
     StoodStill,
+    SupervisorActed,
     TargetChanged,
     Ticked,
 )
@@ -247,3 +248,34 @@ def test_the_order_of_test_leads_outlives_a_restart() -> None:
     restarted = _restarted(scene)
     ready = PresenceReported("ben", "ready", "dialer")
     _decides_the_same(scene, restarted, ready)
+
+
+def test_a_pool_knows_that_its_rep_is_done_with_a_lead_of_another_pool() -> None:
+    """With a window of two both reps stand free in their pool all along: who waits longest is news."""
+    scene = Scene(("ana", "ben"), window=2)
+    scene.ready("ana")
+    first = scene.lead("1")
+    scene.at(10)
+    scene.ready("ben")
+    second = scene.lead("2")
+    assert (scene.look(first).rep, scene.look(second).rep) == ("ana", "ben")
+    scene.do(_another(scene, "other", "longest_idle"))
+    for seconds, key in ((20, second), (30, first)):
+        scene.at(seconds)
+        scene.do(DeliveryFailed(scene.look(key).assignment_id, "the dialer refused it", hold=False))
+    restarted = _restarted(scene)
+    third = scene.lead("3")
+    restarted.handle(scene.entries[-1].event, scene.now_ns)
+    assert restarted.state.leads[third].rep == scene.look(third).rep == "ben"
+
+
+def test_a_queue_that_begins_in_one_pool_is_no_silence_in_the_other() -> None:
+    """A supervisor hands a lead of one pool to a rep of two: the other pool has nothing to judge."""
+    scene = Scene(("ana", "ben"), policy="lease", window=2)
+    scene.ready("ana")
+    pools = (PoolPlan("one"), PoolPlan("two"))
+    scene.do(FloorChanged(replace(scene.floor, digest="new", pools=pools)))
+    key = scene.lead("1")
+    scene.do(SupervisorActed("assign", "mia", "because", lead_key=key, rep="ana"))
+    assert scene.look(key).rep == "ana"
+    _decides_the_same(scene, _restarted(scene), PresenceReported("ben", "ready", "dialer"))
