@@ -132,7 +132,7 @@ def _rounds(
 def _yardsticks(plan: Plan) -> tuple[Kind, ...]:
     kinds: tuple[Kind, ...] = ("bridge",)
     if plan.batch == 1 and not plan.http:
-        kinds += ("library",)
+        kinds += ("bare",)
     if plan.rate:
         kinds += ("committing",)
     return kinds
