@@ -38,7 +38,7 @@ def _promises() -> tuple[Placed, ...]:
             q.now(f"min({q.up()})"),
             unit="none",
             colours=style.steps(style.BAD, (1, style.GOOD)),
-            mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
+            mappings=(style.UP,),
         ),
         p.stat_panel(
             "Leads unaccounted for",
