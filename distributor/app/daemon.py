@@ -32,6 +32,7 @@ from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
 from distributor.observe.loop_lag import watch_loop_lag
 from distributor.observe.metrics import Metrics
+from distributor.observe.projection import Projection
 from distributor.runtime.clock import Clock, entropy, new_salt, steady_ns
 from distributor.runtime.dispatcher import Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
@@ -67,6 +68,7 @@ class Daemon:
     store: SQLiteStore
     outbox: Outbox
     metrics: Metrics
+    projection: Projection
     dispatcher: Dispatcher
     recovered: Recovered
 
@@ -129,6 +131,7 @@ class Daemon:
         floor = to_floor(settings)
         vendors = [vendor.id for vendor in settings.vendors]
         self.metrics = Metrics(floor, vendors, settings.metrics.per_rep)
+        self.projection = Projection(self.metrics, floor)
         self.metrics.take_standard_targets(standards.targets(settings.standards))
         self.metrics.reloaded(True, self.clock.now_ns())
 
@@ -291,7 +294,7 @@ class Daemon:
         self.metrics.commit(stats)
         lead_of = self.engine.state.leads.get
         for entry in entries:
-            self.metrics.project(entry, lead_of)
+            self.projection.project(entry, lead_of)
         if self.settings.log.level in ("debug", "info"):
             for entry in entries:
                 for line in lead_lines(entry):
