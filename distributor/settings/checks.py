@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from distributor.domain.dialers import WebhookPlan
 from distributor.domain.floor import Floor, FlowPlan
+from distributor.domain.messages import BROKER_TARGET
 from distributor.settings.limits import CENTURY_SECONDS
 from distributor.settings.model import Settings, StandardsSettings, TokenSettings
 from distributor.settings.problems import Problems, near, shown
 
 DEFAULT_TEAM: Final = "default"
-MQTT_DIALER: Final = "mqtt"
-"""The dialer that listens on our MQTT topics: there without being configured."""
 
 _DAYS_OF_A_MONTH: Final = 31
 _SCALED: Final = tuple(name for name in FlowPlan.__struct_fields__ if name.endswith("_seconds"))
@@ -156,7 +155,7 @@ def _pools(
     reps = _written(tree, "reps")
     dialers = _written(tree, "dialers")
     if dialers is not None and "mqtt" in tree:
-        dialers.append(MQTT_DIALER)
+        dialers.append(BROKER_TARGET)
     for at, pool in enumerate(settings.pools):
         path = f"pools[{at}]"
         for place, team in enumerate(pool.teams):
@@ -239,8 +238,8 @@ def _bound(
 
 
 def _dialer(dialer: WebhookPlan, path: str, problems: Problems) -> None:
-    if dialer.id == MQTT_DIALER:
-        problems.add(f"{path}.id", f"{shown(MQTT_DIALER)} is reserved; choose another")
+    if dialer.id == BROKER_TARGET:
+        problems.add(f"{path}.id", f"{shown(BROKER_TARGET)} is reserved; choose another")
     if dialer.retry_max_seconds < dialer.retry_first_seconds:
         problems.add(f"{path}.retry_max_seconds", "is below retry_first_seconds; make it larger")
     asks = dialer.lookup is not None and dialer.lookup_found
