@@ -21,6 +21,7 @@ from distributor.domain.events import (
     Undecodable,
 )
 from distributor.domain.faults import PolicyMisbehaved
+from distributor.domain.ids import lead_key_of
 from distributor.domain.journal import Batch, Entry, SnapshotImage
 from distributor.runtime.times import in_our_time, stand_still
 
@@ -458,7 +459,7 @@ class Dispatcher:
 
 def _key_of(event: Event) -> str:
     if isinstance(event, LeadEvent):
-        return event.lead_key or event.assignment_id.rpartition("-")[0]
+        return event.lead_key or lead_key_of(event.assignment_id)
     return event.lead_key if isinstance(event, SupervisorActed) else ""
 
 

@@ -667,6 +667,33 @@ async def test_a_closed_lead_of_long_ago_is_recalled_for_its_event(loop):
     assert loop.engine.state.ledger.difference == 0
 
 
+async def test_a_bare_key_for_an_assignment_says_the_same_of_any_closed_lead(loop):
+    """Whether memory has the lead still, or the store alone."""
+    loop.journal.closed["OLD"] = Lead(
+        "OLD",
+        "acme",
+        "old",
+        "default",
+        "closed",
+        BEGIN,
+        BEGIN,
+        status="lost",
+        last_rep="ana",
+        last_assignment="OLD-1",
+    )
+    await loop.give(ready("ana"), lead("1"))
+    key = loop.engine.state.by_vendor["acme", "1"]
+    closing = LeadEvent("e1", "dialer", "status", lead_key=key, status="lost")
+    kept = LeadEvent("e2", "dialer", "contacted", assignment_id=key)
+    forgotten = LeadEvent("e3", "dialer", "contacted", assignment_id="OLD")
+
+    _, *answers = await loop.give(closing, kept, forgotten)
+
+    told = [(answer.lead_key, answer.outcome, answer.reason) for answer in answers]
+    reason = "not the lead's present assignment"
+    assert told == [(key, "stale", reason), ("OLD", "stale", reason)]
+
+
 async def test_snapshots_are_taken_of_the_last_commit(loop):
     await loop.end()
     keeping = Loop(snapshot_entries=5)
