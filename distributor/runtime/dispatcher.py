@@ -10,26 +10,19 @@ import msgspec
 import structlog
 
 from distributor.domain.decisions import EventRecorded
-from distributor.domain.events import (
-    LeadEvent,
-    LeadReceived,
-    LeadRefused,
-    PresenceReported,
-    SupervisorActed,
-    Ticked,
-    Undecodable,
-)
+from distributor.domain.events import LeadReceived, LeadRefused, Ticked, Undecodable
 from distributor.domain.faults import PolicyMisbehaved
 from distributor.domain.journal import Batch, Entry
+from distributor.runtime.answers import answered
 from distributor.runtime.lookup import Lookup, informed, mark_of
 from distributor.runtime.snapshots import SNAPSHOT_ENTRIES, Snapshots
-from distributor.runtime.times import in_our_time, stand_still
+from distributor.runtime.times import StandStills, in_our_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from distributor.core.engine import Engine
-    from distributor.domain.decisions import Decision, EventOutcome
+    from distributor.domain.decisions import Decision
     from distributor.domain.events import Channel, Event
     from distributor.domain.journal import CommitStats, Journal, SnapshotImage
     from distributor.domain.messages import Outgoing, Settlement
@@ -45,10 +38,6 @@ YIELD_EVENTS = 64
 SETTLE_SECONDS = 0.05
 DEAD_BYTES = 64 * 1024
 SHORTEST_SLEEP_SECONDS = 0.001
-STILL_SECONDS = 2.0
-"""Work does not make a deadline so late: the process did not run, or its clock was put forward."""
-CATCH_UP_SECONDS = 1.0
-"""Then deadlines wait so long, for what was said meanwhile to be read."""
 
 
 class Hooks(msgspec.Struct):
@@ -124,9 +113,7 @@ class Dispatcher:
         self._snapshots = Snapshots(engine, journal, snapshot_entries)
         self._stopping = False
         self._begun = False
-        self._looked_ns = 0
-        self._looked_steady_ns = 0
-        self._no_tick_before_ns = 0
+        self._stand_stills = StandStills()
         self._idle_ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._settle_timer: asyncio.TimerHandle | None = None
@@ -192,7 +179,7 @@ class Dispatcher:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None:
             return
-        due_ns = max(due_ns, self._no_tick_before_ns)
+        due_ns = max(due_ns, self._stand_stills.no_deadline_before_ns)
         delay = max(SHORTEST_SLEEP_SECONDS, (due_ns - self.hooks.now_ns()) / 1e9)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(delay, 3600.0), self._deadline)
@@ -225,21 +212,18 @@ class Dispatcher:
         if self._begun:
             self._tick(now_ns, steady_ns, decided)
         self._begun = True  # nothing comes before the event that begins an epoch
-        self._looked_ns, self._looked_steady_ns = now_ns, steady_ns
+        self._stand_stills.looked(now_ns, steady_ns)
         await self._decide(work, known, now_ns, decided)
 
     def _tick(self, now_ns: int, steady_ns: int, decided: _Decided) -> None:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None or due_ns > now_ns:
             return
-        late_seconds = (now_ns - max(due_ns, self._looked_ns)) / 1e9
-        if late_seconds >= STILL_SECONDS:
-            passed_ns = steady_ns - self._looked_steady_ns
-            still = stand_still(late_seconds, (now_ns - self._looked_ns - passed_ns) / 1e9)
-            self.hooks.late(late_seconds)  # of the leases that begin anew nothing is late any more
-            self._no_tick_before_ns = now_ns + round(CATCH_UP_SECONDS * 1e9)
+        still = self._stand_stills.before(due_ns, now_ns, steady_ns)
+        if still is not None:
+            self.hooks.late(still.seconds)  # of the leases that begin anew nothing is late any more
             self._handle(still, now_ns, decided)
-        if now_ns < self._no_tick_before_ns:
+        if now_ns < self._stand_stills.no_deadline_before_ns:
             return
         self.hooks.late((now_ns - due_ns) / 1e9)
         if not self._handle(Ticked(), now_ns, decided):
@@ -282,7 +266,7 @@ class Dispatcher:
         """The first decision about the event; None where it was one of our own that changed nothing."""
         mark = mark_of(event)
         if mark is not None and mark in known.seen:
-            answer = _answered(event, "duplicate", "this event_id was recorded before")
+            answer = answered(event, "duplicate", "this event_id was recorded before")
             self.hooks.repeated(answer.type)
             return answer
         reason = self._quarantine.reason(event) if self._quarantine is not None else ""
@@ -304,7 +288,7 @@ class Dispatcher:
         if isinstance(event, LeadReceived):
             refused = LeadRefused(event.vendor, event.vendor_id, event.channel, reason)
             return self._handle(refused, now_ns, decided)[0]
-        return _answered(event, "rejected", reason)
+        return answered(event, "rejected", reason)
 
     def _keep_letter(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> None:
         """A dead letter of an event that is set aside, for a human."""
@@ -397,26 +381,6 @@ class Dispatcher:
     def image(self) -> SnapshotImage:
         """The engine's state as of the last decided entry, for a snapshot once that is on disk."""
         return self._snapshots.image(self._decided_seq)
-
-
-def _answered(event: Event, outcome: EventOutcome, reason: str) -> EventRecorded:
-    """An answer to an event that the engine is not asked about; nothing is journalled."""
-    if isinstance(event, SupervisorActed):
-        who = f"supervisor:{event.who}"
-        key = event.lead_key
-        return EventRecorded("", who, event.action, key, "", event.rep, 0, outcome, reason)
-    assert isinstance(event, LeadEvent | PresenceReported)
-    return EventRecorded(
-        event_id=event.event_id,
-        source=event.source,
-        type=event.type if isinstance(event, LeadEvent) else "agent_state",
-        lead_key=event.lead_key if isinstance(event, LeadEvent) else "",
-        assignment_id=event.assignment_id if isinstance(event, LeadEvent) else "",
-        rep=event.rep,
-        at_ns=event.at_ns,
-        outcome=outcome,
-        reason=reason,
-    )
 
 
 def _numbered(message: Outgoing, number: int) -> Outgoing:

@@ -38,8 +38,10 @@ from distributor.domain.journal import Batch, CommitStats, Found, SnapshotImage
 from distributor.domain.lead import Lead
 from distributor.domain.messages import Outgoing, Settlement
 from distributor.errors import StoreFailed
-from distributor.runtime.dispatcher import BATCH_EVENTS, CATCH_UP_SECONDS, Dispatcher, Hooks
+from distributor.runtime.dispatcher import BATCH_EVENTS, Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
+from distributor.runtime.quarantine import Quarantine
+from distributor.runtime.times import CATCH_UP_SECONDS
 from tests.core.floors import BEGIN, FACTORIES, SECOND
 
 
@@ -100,7 +102,14 @@ class FakeJournal:
 class Loop:
     """A dispatcher with everything around it in the test's hands."""
 
-    def __init__(self, *, limit: int = 20_000, snapshot_entries: int = 50_000, **flow: Any) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int = 20_000,
+        snapshot_entries: int = 50_000,
+        quarantine: Quarantine | None = None,
+        **flow: Any,
+    ) -> None:
         self.journal = FakeJournal()
         self.inbox = Inbox(limit)
         self.now_ns = BEGIN
@@ -134,6 +143,7 @@ class Loop:
             epoch=3,
             next_outbox_id=41,
             snapshot_entries=snapshot_entries,
+            quarantine=quarantine,
         )
         plan = FlowPlan(policy="longest_idle", **flow)
         reps = (RepPlan("ana"), RepPlan("ben"))
