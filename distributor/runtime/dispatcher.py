@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -11,29 +10,25 @@ import msgspec
 import structlog
 
 from distributor.domain.decisions import EventRecorded
-from distributor.domain.events import (
-    LeadEvent,
-    LeadReceived,
-    LeadRefused,
-    PresenceReported,
-    SupervisorActed,
-    Ticked,
-    Undecodable,
-)
+from distributor.domain.events import LeadReceived, LeadRefused, Ticked, Undecodable
 from distributor.domain.faults import PolicyMisbehaved
-from distributor.domain.journal import Batch, Entry, SnapshotImage
-from distributor.runtime.times import in_our_time, stand_still
+from distributor.domain.journal import Batch, Entry
+from distributor.runtime.answers import answered
+from distributor.runtime.lookup import Lookup, informed, mark_of
+from distributor.runtime.snapshots import SNAPSHOT_ENTRIES, Snapshots
+from distributor.runtime.times import StandStills, in_our_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from distributor.core.engine import Engine
-    from distributor.domain.decisions import Decision, EventOutcome
+    from distributor.domain.decisions import Decision
     from distributor.domain.events import Channel, Event
-    from distributor.domain.journal import CommitStats, Found, Journal
+    from distributor.domain.journal import CommitStats, Journal, SnapshotImage
     from distributor.domain.messages import Outgoing, Settlement
     from distributor.domain.rep import Rep
     from distributor.runtime.inbox import Inbox, Submission
+    from distributor.runtime.lookup import Known
     from distributor.runtime.quarantine import Quarantine
 
 log = structlog.get_logger(__name__)
@@ -42,14 +37,7 @@ BATCH_EVENTS = 256
 YIELD_EVENTS = 64
 SETTLE_SECONDS = 0.05
 DEAD_BYTES = 64 * 1024
-SNAPSHOT_ENTRIES = 50_000
 SHORTEST_SLEEP_SECONDS = 0.001
-STILL_SECONDS = 2.0
-"""Work does not make a deadline so late: the process did not run, or its clock was put forward."""
-CATCH_UP_SECONDS = 1.0
-"""Then deadlines wait so long, for what was said meanwhile to be read."""
-IDS_KEPT = 3
-"""Batches whose event ids may not be found on disk yet: decided, being written, just written."""
 
 
 class Hooks(msgspec.Struct):
@@ -80,14 +68,13 @@ class Hooks(msgspec.Struct):
 class _Decided:
     """A batch between its decisions and its commit."""
 
-    __slots__ = ("answered", "entries", "event_ids", "outgoing", "settlements")
+    __slots__ = ("answered", "entries", "outgoing", "settlements")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.outgoing: list[Outgoing] = []
         self.settlements: list[Settlement] = []
         self.answered: list[tuple[Submission, list[Decision]]] = []
-        self.event_ids: set[tuple[str, str]] = set()
 
     @property
     def empty(self) -> bool:
@@ -122,15 +109,11 @@ class Dispatcher:
         self._seq = journal.last_seq
         self._decided_seq = journal.last_seq
         self._committing: asyncio.Task[None] | None = None
-        self._recent_ids: deque[set[tuple[str, str]]] = deque(maxlen=IDS_KEPT)
-        self._snapshot_at = journal.last_seq
-        self._snapshot_entries = snapshot_entries
-        self._snapshot: asyncio.Task[None] | None = None
+        self._lookup = Lookup(engine, journal)
+        self._snapshots = Snapshots(engine, journal, snapshot_entries)
         self._stopping = False
         self._begun = False
-        self._looked_ns = 0
-        self._looked_steady_ns = 0
-        self._no_tick_before_ns = 0
+        self._stand_stills = StandStills()
         self._idle_ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._settle_timer: asyncio.TimerHandle | None = None
@@ -186,8 +169,7 @@ class Dispatcher:
         for timer in (self._timer, self._settle_timer):
             if timer is not None:
                 timer.cancel()
-        if self._snapshot is not None:
-            await asyncio.wait({self._snapshot})  # how it went is told by its callback
+        await self._snapshots.finish()
 
     def _arm(self) -> None:
         """Wake up at the engine's next deadline."""
@@ -197,7 +179,7 @@ class Dispatcher:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None:
             return
-        due_ns = max(due_ns, self._no_tick_before_ns)
+        due_ns = max(due_ns, self._stand_stills.no_deadline_before_ns)
         delay = max(SHORTEST_SLEEP_SECONDS, (due_ns - self.hooks.now_ns()) / 1e9)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(delay, 3600.0), self._deadline)
@@ -211,7 +193,7 @@ class Dispatcher:
     async def _decide_next(self) -> _Decided:
         """Decide what has arrived, and what else arrives while the batch before is being written."""
         decided = _Decided()
-        self._recent_ids.append(decided.event_ids)
+        self._lookup.begin_batch()
         await self._decide_arrived(decided)
         while self._is_writing() and len(decided.entries) < BATCH_EVENTS:
             if self._timer is None:
@@ -225,51 +207,23 @@ class Dispatcher:
 
     async def _decide_arrived(self, decided: _Decided) -> None:
         work = self.inbox.take(BATCH_EVENTS)
-        found = await self._look_up(work)
+        known = await self._lookup.ask(work)
         now_ns, steady_ns = self.hooks.now_ns(), self.hooks.steady_ns()
         if self._begun:
             self._tick(now_ns, steady_ns, decided)
         self._begun = True  # nothing comes before the event that begins an epoch
-        self._looked_ns, self._looked_steady_ns = now_ns, steady_ns
-        await self._decide(work, found, now_ns, decided)
-
-    async def _look_up(self, work: Sequence[Submission]) -> Found | None:
-        """Ask the store what memory does not know: earlier leads, event ids, closed leads."""
-        state = self.engine.state
-        vendor_ids: list[tuple[str, str]] = []
-        event_ids: list[tuple[str, str]] = []
-        lead_keys: list[str] = []
-        for submission in work:
-            for event in submission.events:
-                kind = type(event)
-                if kind is LeadReceived or kind is LeadRefused:
-                    pair = (event.vendor, event.vendor_id)  # type: ignore[union-attr]
-                    if pair[1] and not state.has_open(pair):
-                        vendor_ids.append(pair)
-                elif kind is LeadEvent or kind is PresenceReported:
-                    if event.event_id:  # type: ignore[union-attr]
-                        event_ids.append((event.source, event.event_id))  # type: ignore[union-attr]
-                key = _key_of(event)
-                if key:
-                    lead = state.leads.get(key)
-                    if lead is None or lead.state == "closed":
-                        lead_keys.append(key)
-        if not (vendor_ids or event_ids or lead_keys):
-            return None
-        return await self.journal.lookup(vendor_ids, event_ids, lead_keys)
+        self._stand_stills.looked(now_ns, steady_ns)
+        await self._decide(work, known, now_ns, decided)
 
     def _tick(self, now_ns: int, steady_ns: int, decided: _Decided) -> None:
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None or due_ns > now_ns:
             return
-        late_seconds = (now_ns - max(due_ns, self._looked_ns)) / 1e9
-        if late_seconds >= STILL_SECONDS:
-            passed_ns = steady_ns - self._looked_steady_ns
-            still = stand_still(late_seconds, (now_ns - self._looked_ns - passed_ns) / 1e9)
-            self.hooks.late(late_seconds)  # of the leases that begin anew nothing is late any more
-            self._no_tick_before_ns = now_ns + round(CATCH_UP_SECONDS * 1e9)
+        still = self._stand_stills.before(due_ns, now_ns, steady_ns)
+        if still is not None:
+            self.hooks.late(still.seconds)  # of the leases that begin anew nothing is late any more
             self._handle(still, now_ns, decided)
-        if now_ns < self._no_tick_before_ns:
+        if now_ns < self._stand_stills.no_deadline_before_ns:
             return
         self.hooks.late((now_ns - due_ns) / 1e9)
         if not self._handle(Ticked(), now_ns, decided):
@@ -278,18 +232,15 @@ class Dispatcher:
     async def _decide(
         self,
         work: Sequence[Submission],
-        found: Found | None,
+        known: Known,
         now_ns: int,
         decided: _Decided,
     ) -> None:
-        seen: set[tuple[str, str]] = set() if found is None else found.seen
-        # What is on its way to the disk is not found there yet.
-        seen = seen.union(*self._recent_ids)
         count = 0
         for submission in work:
             answers: list[Decision] = []
             for event in submission.events:
-                answer = self._answer(event, found, seen, now_ns, decided, submission)
+                answer = self._answer(event, known, now_ns, decided, submission)
                 if answer is not None:
                     answers.append(answer)
                 count += 1
@@ -307,16 +258,15 @@ class Dispatcher:
     def _answer(
         self,
         event: Event,
-        found: Found | None,
-        seen: set[tuple[str, str]],
+        known: Known,
         now_ns: int,
         decided: _Decided,
         submission: Submission,
     ) -> Decision | None:
         """The first decision about the event; None where it was one of our own that changed nothing."""
-        mark = _mark_of(event)
-        if mark is not None and mark in seen:
-            answer = _answered(event, "duplicate", "this event_id was recorded before")
+        mark = mark_of(event)
+        if mark is not None and mark in known.seen:
+            answer = answered(event, "duplicate", "this event_id was recorded before")
             self.hooks.repeated(answer.type)
             return answer
         reason = self._quarantine.reason(event) if self._quarantine is not None else ""
@@ -324,14 +274,13 @@ class Dispatcher:
             if submission.letters is None:
                 self._keep_letter(event, reason, now_ns, decided)
             return self._refuse(event, reason, now_ns, decided)
-        if found is not None:
-            event = _informed(event, found)
+        if known.found is not None:
+            event = informed(event, known.found)
         decision = next(iter(self._handle(event, now_ns, decided)), None)
         refused = isinstance(decision, EventRecorded) and decision.outcome == "rejected"
         if mark is not None and not refused:
-            seen.add(mark)
             # What was refused may be mended and sent again under its id.
-            decided.event_ids.add(mark)
+            self._lookup.recorded(mark, known)
         return decision
 
     def _refuse(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> Decision:
@@ -339,7 +288,7 @@ class Dispatcher:
         if isinstance(event, LeadReceived):
             refused = LeadRefused(event.vendor, event.vendor_id, event.channel, reason)
             return self._handle(refused, now_ns, decided)[0]
-        return _answered(event, "rejected", reason)
+        return answered(event, "rejected", reason)
 
     def _keep_letter(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> None:
         """A dead letter of an event that is set aside, for a human."""
@@ -385,7 +334,7 @@ class Dispatcher:
         leads, reps = self.engine.take_touched()
         self.hooks.changed(reps)
         batch = Batch(decided.entries, leads, reps, numbered, decided.settlements)
-        image = self._image_if_due()
+        image = self._snapshots.image_if_due(self._decided_seq)
         self._committing = asyncio.get_running_loop().create_task(
             self._commit(batch, decided, image), name="commit"
         )
@@ -409,7 +358,7 @@ class Dispatcher:
             if submission.done is not None:
                 submission.done(answers)
         if image is not None:
-            self._keep(image)
+            self._snapshots.keep(image)
         self._observe(decided, stats)
 
     def _observe(self, decided: _Decided, stats: CommitStats | None) -> None:
@@ -429,76 +378,9 @@ class Dispatcher:
             committing, self._committing = self._committing, None
             await committing
 
-    # -- snapshots -----------------------------------------------------------------------------
-
-    def _image_if_due(self) -> SnapshotImage | None:
-        due = max(self._snapshot_entries, len(self.engine.state.leads))
-        if self._decided_seq - self._snapshot_at < due or self._snapshot is not None:
-            return None
-        self._snapshot_at = self._decided_seq
-        return self.image()
-
     def image(self) -> SnapshotImage:
-        """The engine's state as of the last decided entry. Lead records are never changed in place,
-        so the list is a picture that may be written at leisure, once that entry is on disk."""
-        state = self.engine.state
-        return SnapshotImage(self._decided_seq, state.head(), list(state.leads.values()))
-
-    def _keep(self, image: SnapshotImage) -> None:
-        loop = asyncio.get_running_loop()
-        self._snapshot = loop.create_task(self.journal.put_snapshot(image), name="snapshot")
-        self._snapshot.add_done_callback(self._snapshot_done)
-
-    def _snapshot_done(self, task: asyncio.Task[None]) -> None:
-        self._snapshot = None
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.error("snapshot_failed", error=str(error))
-
-
-def _key_of(event: Event) -> str:
-    if isinstance(event, LeadEvent):
-        return event.lead_key or event.assignment_id.rpartition("-")[0]
-    return event.lead_key if isinstance(event, SupervisorActed) else ""
-
-
-def _mark_of(event: Event) -> tuple[str, str] | None:
-    """What a repeat of this event would be known by; None where it has no id of its own."""
-    kind = type(event)  # most are leads: no union is built for them
-    if kind is LeadReceived or not isinstance(event, LeadEvent | PresenceReported):
-        return None
-    return (event.source, event.event_id) if event.event_id else None
-
-
-def _informed(event: Event, found: Found) -> Event:
-    """The event with what the store knows about its lead."""
-    if isinstance(event, LeadReceived | LeadRefused):
-        original = found.originals.get((event.vendor, event.vendor_id))
-        return event if original is None else msgspec.structs.replace(event, original=original)
-    if isinstance(event, LeadEvent | SupervisorActed):
-        lead = found.leads.get(_key_of(event))
-        return event if lead is None else msgspec.structs.replace(event, recalled=lead)
-    return event
-
-
-def _answered(event: Event, outcome: EventOutcome, reason: str) -> EventRecorded:
-    """An answer to an event that the engine is not asked about; nothing is journalled."""
-    if isinstance(event, SupervisorActed):
-        who = f"supervisor:{event.who}"
-        key = event.lead_key
-        return EventRecorded("", who, event.action, key, "", event.rep, 0, outcome, reason)
-    assert isinstance(event, LeadEvent | PresenceReported)
-    return EventRecorded(
-        event_id=event.event_id,
-        source=event.source,
-        type=event.type if isinstance(event, LeadEvent) else "agent_state",
-        lead_key=event.lead_key if isinstance(event, LeadEvent) else "",
-        assignment_id=event.assignment_id if isinstance(event, LeadEvent) else "",
-        rep=event.rep,
-        at_ns=event.at_ns,
-        outcome=outcome,
-        reason=reason,
-    )
+        """The engine's state as of the last decided entry, for a snapshot once that is on disk."""
+        return self._snapshots.image(self._decided_seq)
 
 
 def _numbered(message: Outgoing, number: int) -> Outgoing:

@@ -14,12 +14,17 @@ from distributor.domain.events import (
     StoodStill,
     SupervisorActed,
 )
+from distributor.domain.ids import to_ns, to_seconds
 
 if TYPE_CHECKING:
     from distributor.domain.events import Event
 
 log = structlog.get_logger(__name__)
 
+STILL_SECONDS = 2.0
+"""Work does not make a deadline so late: the process did not run, or its clock was put forward."""
+CATCH_UP_SECONDS = 1.0
+"""Then deadlines wait so long, for what was said meanwhile to be read."""
 _STILL_REMEDY = (
     "nobody is blamed: leases begin anew; look at what took the machine (swap, a paused VM, disk)"
 )
@@ -46,14 +51,33 @@ def in_our_time(event: Event, ahead_ns: int, now_ns: int) -> Event:
     return event
 
 
-def stand_still(late_seconds: float, jumped_seconds: float) -> StoodStill:
-    """What to tell the engine about a deadline that is so late. ``jumped_seconds``: by how much our time
-    went further than the steady clock. The log says which of the two it was."""
-    jumped = 2 * jumped_seconds > late_seconds
-    seconds = round(late_seconds, 1)
-    if jumped:
-        by = round(jumped_seconds, 1)
-        log.warning("clock_put_forward", seconds=by, late_seconds=seconds, remedy=_JUMP_REMEDY)
-    else:
-        log.warning("stood_still", seconds=seconds, remedy=_STILL_REMEDY)
-    return StoodStill(late_seconds, jumped)
+class StandStills:
+    """Tells a process that did not run, or a clock that was put forward, from work that took long.
+    ``no_deadline_before_ns``: after a stand-still, deadlines wait until then."""
+
+    def __init__(self) -> None:
+        self.no_deadline_before_ns = 0
+        self._looked_ns = 0
+        self._looked_steady_ns = 0
+
+    def looked(self, now_ns: int, steady_ns: int) -> None:
+        """The loop looked at the deadlines: until now it ran."""
+        self._looked_ns, self._looked_steady_ns = now_ns, steady_ns
+
+    def before(self, due_ns: int, now_ns: int, steady_ns: int) -> StoodStill | None:
+        """The stand-still that kept a deadline from being on time; None where it is not so late. The log
+        says whether the process stood still or the clock went further than the steady one."""
+        late_seconds = to_seconds(now_ns - max(due_ns, self._looked_ns))
+        if late_seconds < STILL_SECONDS:
+            return None
+        self.no_deadline_before_ns = now_ns + to_ns(CATCH_UP_SECONDS)
+        passed_ns = steady_ns - self._looked_steady_ns
+        jumped_seconds = to_seconds(now_ns - self._looked_ns - passed_ns)
+        jumped = 2 * jumped_seconds > late_seconds
+        seconds = round(late_seconds, 1)
+        if jumped:
+            by = round(jumped_seconds, 1)
+            log.warning("clock_put_forward", seconds=by, late_seconds=seconds, remedy=_JUMP_REMEDY)
+        else:
+            log.warning("stood_still", seconds=seconds, remedy=_STILL_REMEDY)
+        return StoodStill(late_seconds, jumped)

@@ -38,8 +38,10 @@ from distributor.domain.journal import Batch, CommitStats, Found, SnapshotImage
 from distributor.domain.lead import Lead
 from distributor.domain.messages import Outgoing, Settlement
 from distributor.errors import StoreFailed
-from distributor.runtime.dispatcher import BATCH_EVENTS, CATCH_UP_SECONDS, Dispatcher, Hooks
+from distributor.runtime.dispatcher import BATCH_EVENTS, Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
+from distributor.runtime.quarantine import Quarantine
+from distributor.runtime.times import CATCH_UP_SECONDS
 from tests.core.floors import BEGIN, FACTORIES, SECOND
 
 
@@ -100,7 +102,14 @@ class FakeJournal:
 class Loop:
     """A dispatcher with everything around it in the test's hands."""
 
-    def __init__(self, *, limit: int = 20_000, snapshot_entries: int = 50_000, **flow: Any) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int = 20_000,
+        snapshot_entries: int = 50_000,
+        quarantine: Quarantine | None = None,
+        **flow: Any,
+    ) -> None:
         self.journal = FakeJournal()
         self.inbox = Inbox(limit)
         self.now_ns = BEGIN
@@ -134,6 +143,7 @@ class Loop:
             epoch=3,
             next_outbox_id=41,
             snapshot_entries=snapshot_entries,
+            quarantine=quarantine,
         )
         plan = FlowPlan(policy="longest_idle", **flow)
         reps = (RepPlan("ana"), RepPlan("ben"))
@@ -665,6 +675,33 @@ async def test_a_closed_lead_of_long_ago_is_recalled_for_its_event(loop):
     assert [answer.outcome for answer in answers] == ["accepted", "accepted"]
     assert loop.engine.state.leads["OLD"].status == "dnc"
     assert loop.engine.state.ledger.difference == 0
+
+
+async def test_a_bare_key_for_an_assignment_says_the_same_of_any_closed_lead(loop):
+    """Whether memory has the lead still, or the store alone."""
+    loop.journal.closed["OLD"] = Lead(
+        "OLD",
+        "acme",
+        "old",
+        "default",
+        "closed",
+        BEGIN,
+        BEGIN,
+        status="lost",
+        last_rep="ana",
+        last_assignment="OLD-1",
+    )
+    await loop.give(ready("ana"), lead("1"))
+    key = loop.engine.state.by_vendor["acme", "1"]
+    closing = LeadEvent("e1", "dialer", "status", lead_key=key, status="lost")
+    kept = LeadEvent("e2", "dialer", "contacted", assignment_id=key)
+    forgotten = LeadEvent("e3", "dialer", "contacted", assignment_id="OLD")
+
+    _, *answers = await loop.give(closing, kept, forgotten)
+
+    told = [(answer.lead_key, answer.outcome, answer.reason) for answer in answers]
+    reason = "not the lead's present assignment"
+    assert told == [(key, "stale", reason), ("OLD", "stale", reason)]
 
 
 async def test_snapshots_are_taken_of_the_last_commit(loop):

@@ -89,19 +89,16 @@ async def test_any_event_from_outside_breaks_one_process_only(tmp_path: Path, wh
     """A retained presence comes again at every start."""
     event = NAMED[what]
     path = tmp_path / "store.quarantine.jsonl"
-    loops = []
-    for _ in range(2):
-        loop = Loop()
-        loop.dispatcher._quarantine = Quarantine(path)
-        loop.engine.handle = _fails_on(event, loop.engine.handle)  # type: ignore[method-assign]
-        await loop.begin()
-        loops.append(loop)
-    loops[0].submit(event)
+    first = Loop(quarantine=Quarantine(path))
+    first.engine.handle = _fails_on(event, first.engine.handle)  # type: ignore[method-assign]
+    await first.begin()
+    first.submit(event)
     with pytest.raises(KeyError):
-        await loops[0].task
+        await first.task
 
-    loop = loops[1]
-    loop.dispatcher._quarantine = Quarantine(path)
+    loop = Loop(quarantine=Quarantine(path))
+    loop.engine.handle = _fails_on(event, loop.engine.handle)  # type: ignore[method-assign]
+    await loop.begin()
     (answer,) = await loop.give(event)
     assert isinstance(answer, EventRecorded)
     assert (answer.outcome, answer.rep) == ("rejected", getattr(event, "rep", ""))
@@ -116,8 +113,7 @@ async def test_what_is_set_aside_is_one_dead_letter_also_where_nobody_is_answere
 ) -> None:
     path = tmp_path / "store.quarantine.jsonl"
     Quarantine(path).add(PRESENCE, KeyError("x"), 5)
-    loop = Loop()
-    loop.dispatcher._quarantine = Quarantine(path)
+    loop = Loop(quarantine=Quarantine(path))
     await loop.begin()
     letter = Undecodable("leads/rep/ana/presence", "set aside", b"{}")
     await asyncio.wait_for(loop.submit(PRESENCE, letters=lambda _: [letter]), 60)
@@ -129,8 +125,7 @@ async def test_what_is_set_aside_is_one_dead_letter_also_where_nobody_is_answere
 async def test_the_loop_goes_on_without_what_broke_it(tmp_path: Path) -> None:
     """The first process ends on the event; the next one refuses it and takes the ones beside it."""
     path = tmp_path / "store.quarantine.jsonl"
-    first = Loop()
-    first.dispatcher._quarantine = Quarantine(path)
+    first = Loop(quarantine=Quarantine(path))
     first.engine.handle = _fails_on_17(first.engine.handle)  # type: ignore[method-assign]
     await first.begin()
     first.submit(OTHER, LEAD)
@@ -138,8 +133,7 @@ async def test_the_loop_goes_on_without_what_broke_it(tmp_path: Path) -> None:
         await first.task
     assert not [entry for entry in first.journal.entries if entry.event == OTHER]
 
-    second = Loop()
-    second.dispatcher._quarantine = Quarantine(path)
+    second = Loop(quarantine=Quarantine(path))
     second.engine.handle = _fails_on_17(second.engine.handle)  # type: ignore[method-assign]
     await second.begin()
     answers = await second.submit(OTHER, AGAIN)
