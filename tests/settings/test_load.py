@@ -356,6 +356,22 @@ reps = ["a b", "ana"]
     assert [line.partition(":")[0] for line in problems(text)] == ["teams[0].id", "reps[0].id"]
 
 
+@pytest.mark.parametrize("odd", ["\\n", "\\u0000", "\\u202e", "x" * 70_000])
+def test_what_is_no_name_breaks_no_line_where_it_is_listed(problems, odd):
+    """Each problem is one short line, also where it lists the names that there are."""
+    text = f"""
+http = {{}}
+teams = [{{ id = "nort{odd}h" }}]
+reps = [{{ id = "ana", team = "north" }}]
+[[pools]]
+id = "default"
+"""
+    found = problems(text)
+    assert len(found) == 2
+    assert "is no team" in found[1]
+    assert all(line.isprintable() and len(line) < 300 for line in found)
+
+
 def test_an_id_that_is_there_twice_hides_no_broken_reference(problems):
     text = """
 http = {}
