@@ -438,6 +438,20 @@ def test_a_secret_that_no_broker_takes_is_refused(problems, tmp_path, monkeypatc
         assert why in line
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("x" * 300, "is too long for a file; name it shorter"),
+        ("/dev/null", "is a device or pipe; name a file"),
+        (".", "is a folder; name a file in it"),
+    ],
+)
+def test_a_store_that_can_be_no_file_is_refused(problems, path, why):
+    (line,) = problems(f'[store]\npath = "{path}"\n{MINIMAL}')
+    assert line.startswith("store.path: ")
+    assert line.endswith(why)
+
+
 def test_an_id_that_is_there_twice_hides_no_broken_reference(problems):
     text = """
 http = {}
