@@ -16,6 +16,7 @@ from distributor.settings.problems import Problems, near, shown
 DEFAULT_TEAM: Final = "default"
 
 _DAYS_OF_A_MONTH: Final = 31
+_TOO_LONG: Final = "is over a century at this time_scale; shorten it or raise time_scale"
 _SCALED: Final = tuple(name for name in FlowPlan.__struct_fields__ if name.endswith("_seconds"))
 
 
@@ -83,7 +84,7 @@ def _flow(flow: FlowPlan, table: Any, policies: Collection[str], problems: Probl
     _policy(flow.policy, "flow.policy", policies, problems)
     for name in _SCALED:
         if getattr(flow, name) / flow.time_scale > CENTURY_SECONDS:
-            problems.add(f"flow.{name}", "is over a century at this time_scale; make one smaller")
+            problems.add(f"flow.{name}", _TOO_LONG)
     # A lease shorter than the standard that nobody wrote down is a choice, not a contradiction.
     written = isinstance(table, dict) and {"first_contact_seconds", "lease_seconds"} <= set(table)
     if written and flow.first_contact_seconds >= flow.lease_seconds:
@@ -116,6 +117,9 @@ def _policy(name: str, path: str, policies: Collection[str], problems: Problems)
 
 
 def _reps(settings: Settings, tree: dict[str, Any], problems: Problems) -> None:
+    for at, rep in enumerate(settings.reps):
+        if (rep.pace_seconds or 0) / settings.flow.time_scale > CENTURY_SECONDS:
+            problems.add(f"reps[{at}].pace_seconds", _TOO_LONG)
     known = _written(tree, "teams")
     if not known:
         return  # without teams any name is one
