@@ -107,10 +107,20 @@ class Matching:
             self._astray(pool, f"rep {intent.rep} is not receiving leads")
         elif not pool.may_take(rep, lead, self._core.now_ns):
             self._astray(pool, f"rep {rep.id} may not have lead {lead.key}")
+        elif unbegun := self._unbegun(pool, rep, intent):
+            self._astray(pool, f"rep {rep.id} has not begun lead {unbegun}: it is not finished")
         elif _open_after(rep, intent) >= rep.window:
             self._astray(pool, f"rep {rep.id} has no free slot")
         else:
             self._assign(pool, lead, rep, intent)
+
+    def _unbegun(self, pool: Pool, rep: Rep, intent: Lease) -> str:
+        """A lead that is presumed finished and that the rep does not have, or has not begun; "" if none."""
+        for key in intent.presumed_finished:
+            lead = pool.lead(key)
+            if lead is None or key not in rep.open or lead.pool != pool.plan.id or lead.untouched:
+                return key
+        return ""
 
     def _assign(self, pool: Pool, lead: Lead, rep: Rep, intent: Lease) -> None:
         core = self._core

@@ -39,7 +39,7 @@ class Lease(Struct, frozen=True, gc=False):
     on. ``ranked``: the best candidates considered, best first, as (rep, score, note), the chosen one
     included; at most 16. A note that begins with a number says the score in words, with its unit, and is
     told in its place. ``probe``: the lead tests a held-back rep. ``presumed_finished``: leads in
-    this rep's pipeline that the policy takes for done although nobody said so; they leave the pipeline.
+    this rep's pipeline, begun, that the policy takes for done although nobody said so; they leave it.
     """
 
     lead_key: str

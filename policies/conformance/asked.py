@@ -22,7 +22,7 @@ def bad_intent(pool: PoolView, intent: Intent) -> str:
         return _bad_defer(pool, intent)
     if not all(isfinite(number) for number in intent.numbers.values()):
         return "numbers are finite"
-    return _bad_lease(pool, intent) if isinstance(intent, Lease) else _bad_recall(pool, intent)
+    return _bad_lease(intent) if isinstance(intent, Lease) else _bad_recall(pool, intent)
 
 
 def _bad_defer(pool: PoolView, defer: Defer) -> str:
@@ -31,10 +31,7 @@ def _bad_defer(pool: PoolView, defer: Defer) -> str:
     return "" if waits else "a Defer names a lead that is not waiting"
 
 
-def _bad_lease(pool: PoolView, lease: Lease) -> str:
-    rep = pool.members.get(lease.rep)
-    if rep is not None and any(not _begun(pool, key, rep.id) for key in lease.presumed_finished):
-        return "presumed_finished names leads that the rep does not have or has not begun"
+def _bad_lease(lease: Lease) -> str:
     ranked = [name for name, _, _ in lease.ranked]
     if len(ranked) > 16 or (ranked and lease.rep not in ranked):
         return "ranked has at most 16 reps, the chosen one among them"
@@ -48,14 +45,6 @@ def _bad_recall(pool: PoolView, recall: Recall) -> str:
     if live and lead is not None and not lead.untouched:
         return "a Recall names a lead that is being called (attempted_ns or claimed_ns is set)"
     return "" if live else "a Recall names an uncontacted lead and the rep who has it"
-
-
-def _begun(pool: PoolView, key: str, rep_id: str) -> bool:
-    """Whether the rep has the lead and called, was called through, or said so."""
-    lead = pool.lead(key)
-    if lead is None or key not in pool.members[rep_id].open:
-        return False
-    return lead.dialled or bool(lead.claimed_ns) or lead.state == "working"
 
 
 def bad_flow(pool: PoolView, rep: str, flow: Flow) -> str:

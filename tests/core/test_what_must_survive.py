@@ -97,6 +97,46 @@ def test_no_policy_gets_a_slot_that_is_not_there() -> None:
         scene.lead("2")
 
 
+class _Presuming(LongestIdle):
+    """Makes room where nobody has begun, or with what somebody else has."""
+
+    of_others = False
+
+    def next_intent(self, now_ns: int) -> Any:
+        pool = self._pool
+        for lead in pool.oldest(1) if pool else ():
+            for rep in pool.receiving.values() if pool else ():
+                others = [r for r in pool.members.values() if r is not rep] if pool else []
+                done = [key for r in (others if self.of_others else [rep]) for key in r.open]
+                return Lease(lead.key, rep.id, "x", "because", presumed_finished=tuple(done))
+        return None
+
+
+class _PresumingOthers(_Presuming):
+    of_others = True
+
+
+@pytest.fixture
+def presuming() -> Iterator[None]:
+    FACTORIES.update(presuming=_Presuming, presuming_others=_PresumingOthers)
+    yield
+    del FACTORIES["presuming"], FACTORIES["presuming_others"]
+
+
+@pytest.mark.usefixtures("presuming")
+@pytest.mark.parametrize("policy", ["presuming", "presuming_others"])
+def test_no_policy_takes_a_lead_for_finished_that_is_not_in_the_reps_hand(policy: str) -> None:
+    scene = Scene(["ana", "ben"], policy=policy, window=1 if policy == "presuming" else 9)
+    scene.ready("ana")
+    key = scene.lead("1")
+    if policy == "presuming_others":
+        scene.report("contacted", key)
+        scene.ready("ana", state="busy")
+        scene.ready("ben")
+    with pytest.raises(PolicyMisbehaved, match=f"has not begun lead {key}"):
+        scene.lead("2")
+
+
 def test_every_tenth_pick_is_the_oldest_lead_that_starves() -> None:
     starving = Scene(["ana"])
     first = starving.lead("old", score=0.05)
