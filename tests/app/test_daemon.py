@@ -364,8 +364,7 @@ async def test_deadlines_fire_by_themselves(open_daemon, connect, committed):
 async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
     from distributor.app import Daemon
 
-    daemon = Daemon(settings(tmp_path))
-    await daemon.start()
+    daemon = await Daemon.start(settings(tmp_path))
     client = connect(daemon)
     key = await client.lead("one")
 
@@ -380,8 +379,7 @@ async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
         assert "no space left" in daemon.health()[0]
         await daemon.stop()
         await task
-    again = Daemon(settings(tmp_path))
-    await again.start()
+    again = await Daemon.start(settings(tmp_path))
     try:
         shown = await connect(again).ask("GET", "/v1/leads")
         assert [one["lead_key"] for one in shown["items"]] == [key]
@@ -397,9 +395,8 @@ async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
     other = tmp_path / "other"
     other.mkdir()
     for _ in range(2):  # the second try finds the store free
-        refused = Daemon(settings(other, http={"port": first.web.port}))
         with pytest.raises(Unavailable, match=r"http\.port: cannot listen .* free it or choose"):
-            await refused.start()
+            await Daemon.start(settings(other, http={"port": first.web.port}))
 
 
 async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
@@ -535,14 +532,13 @@ async def test_two_daemons_do_not_share_a_store(tmp_path, open_daemon):
 
     await open_daemon()
     with pytest.raises(StoreFailed, match=r"distributor\.db"):
-        await Daemon(settings(tmp_path)).start()
+        await Daemon.start(settings(tmp_path))
 
 
 async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, connect):
     from distributor.app import Daemon
 
-    daemon = Daemon(settings(tmp_path))
-    await daemon.start()
+    daemon = await Daemon.start(settings(tmp_path))
     key = await connect(daemon).lead("one")
 
     async def full(*_: Any) -> None:
@@ -551,8 +547,7 @@ async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, conne
     daemon.store.put_snapshot = full  # type: ignore[method-assign]
     await daemon.stop()
 
-    again = Daemon(settings(tmp_path))
-    await again.start()
+    again = await Daemon.start(settings(tmp_path))
     assert list(again.engine.state.leads) == [key]
     await again.stop()
 
@@ -562,8 +557,7 @@ async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
 ):
     from distributor.app import Daemon
 
-    daemon = Daemon(settings(tmp_path))
-    await daemon.start()
+    daemon = await Daemon.start(settings(tmp_path))
     await connect(daemon).lead("one")
 
     async def full(*_: Any, **__: Any) -> Any:
@@ -578,8 +572,7 @@ async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
     assert told["event"] in ("service_failed", "stop_failed")
     assert told["error"] == "no space left on device"
 
-    again = Daemon(settings(tmp_path))
-    await again.start()
+    again = await Daemon.start(settings(tmp_path))
     await again.stop()
 
 
