@@ -38,7 +38,6 @@ from distributor.runtime.inbox import Inbox, Submission
 from distributor.runtime.quarantine import Quarantine
 from distributor.settings import Settings, to_floor
 from distributor.settings.policies import Remembered
-from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -210,20 +209,16 @@ class Daemon:
         return events
 
     async def _open_entrances(self) -> None:
-        for coroutine in await self.dialers.services():
+        for coroutine in self.dialers.services():
             self._services.begin(coroutine, "webhook")
         if self.broker is not None:
             for coroutine in self.broker.services():
                 self._services.begin(coroutine, "mqtt")
         if self.settings.http is not None:
-            self.web = WebSide(self)
+            self.web = WebSide(self.settings.http, self)
             await self.web.start()
 
-    def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
-        self.metrics.delivered(message.target, result, seconds)
-        self.delays.settled(message, result, seconds)
-
-    # -- what the loop hands on ----------------------------------------------------------------
+    # -- what the loop and delivery hand on ----------------------------------------------------
 
     def _compose(self, decisions: Sequence[Decision], at_ns: int) -> list[Outgoing]:
         return compose(decisions, self.engine.state.leads, self._routes, at_ns)
@@ -238,6 +233,10 @@ class Daemon:
                 for line in lead_lines(entry):
                     tell = log.info if line["attempt"] == 1 else log.debug
                     tell("assigned", **line)
+
+    def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
+        self.metrics.delivered(message.target, result, seconds)
+        self.delays.settled(message, result, seconds)
 
     def mark_target(self, target: str, up: bool, reason: str) -> None:
         """A dialer stopped or began to take messages: the core learns it like everything else."""
@@ -293,10 +292,6 @@ class Daemon:
         if self.broker is not None and self.broker.problem:
             problems.append(self.broker.problem)
         return problems
-
-    def reader(self) -> StoreReader:
-        """A reader of the store, for requests."""
-        return StoreReader(self.store.path)
 
     # -- new settings --------------------------------------------------------------------------
 

@@ -19,9 +19,9 @@ import structlog
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from distributor.app import Daemon, surroundings
 from distributor.app import daemon as daemon_module
 from distributor.app import recovery as recovery_module
-from distributor.app import surroundings
 from distributor.app.links import BrokerSide
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
@@ -34,6 +34,7 @@ from distributor.observe.table import metric
 from distributor.runtime.clock import Clock, entropy
 from distributor.settings import to_floor
 from distributor.settings.policies import Policies
+from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings, until
 from tests.brokers import free_port
@@ -362,8 +363,6 @@ async def test_deadlines_fire_by_themselves(open_daemon, connect, committed):
 
 
 async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
-    from distributor.app import Daemon
-
     daemon = await Daemon.start(settings(tmp_path))
     client = connect(daemon)
     key = await client.lead("one")
@@ -388,8 +387,6 @@ async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
 
 
 async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
-    from distributor.app import Daemon
-
     first = await open_daemon()
     assert first.web is not None
     other = tmp_path / "other"
@@ -528,16 +525,12 @@ async def test_a_dialer_s_new_secret_is_taken_with_the_settings(tmp_path, open_d
 
 
 async def test_two_daemons_do_not_share_a_store(tmp_path, open_daemon):
-    from distributor.app import Daemon
-
     await open_daemon()
     with pytest.raises(StoreFailed, match=r"distributor\.db"):
         await Daemon.start(settings(tmp_path))
 
 
 async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, connect):
-    from distributor.app import Daemon
-
     daemon = await Daemon.start(settings(tmp_path))
     key = await connect(daemon).lead("one")
 
@@ -555,8 +548,6 @@ async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, conne
 async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
     tmp_path, connect, logged
 ):
-    from distributor.app import Daemon
-
     daemon = await Daemon.start(settings(tmp_path))
     await connect(daemon).lead("one")
 
@@ -606,7 +597,7 @@ async def test_events_about_nobody_are_dead_letters_kept_counted_and_published_o
     intake.on_message("leads/dialer/event", b"[" + no_lead + b"," + no_rep + b"]", "token")
     await asyncio.wait_for(acked.wait(), 60)
 
-    with contextlib.closing(daemon.reader()) as reader:
+    with contextlib.closing(StoreReader(daemon.store.path)) as reader:
         kept = [letter["payload_base64"] for letter in reader.dead_letters()]
     assert sorted(map(base64.b64decode, kept)) == sorted([no_lead, no_rep])
     assert daemon.metrics.counter("intake_dead_letters_total").cells["mqtt",] == 2
