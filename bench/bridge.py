@@ -2,7 +2,7 @@
 
 The same link, the same broker, no logic and no disk: every message on the inbound topic is
 answered by ``--out`` publishes and acknowledged once the broker has taken them all.
-``--library`` does the same without the link: aiomqtt as it comes, with its own reading and
+``--bare`` does the same without the link: aiomqtt as it comes, with its own reading and
 writing, by the fastest way that its calls allow. ``--commit FILE`` is the first with a COMMIT of
 what has come, in the way of the daemon's store, before anything goes out.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 
-from bench.library_bridge import bridge_until
+from bench.bare_bridge import bridge_until
 from distributor.mqtt import (
     AckToken,
     ConnectionLost,
@@ -124,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--client-id", default="bench-bridge")
     parser.add_argument("--topic", default="bench/in", help="inbound topic filter")
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--library", action="store_true", help="aiomqtt without our link")
+    way.add_argument("--bare", action="store_true", help="aiomqtt without our link")
     way.add_argument("--commit", type=Path, metavar="FILE", help="into a new SQLite file first")
     parser.add_argument("--out", type=int, default=1, help="publishes per message")
     parser.add_argument("--topics", nargs="*", help="one per publish (bench/out/0, ...)")
@@ -142,7 +142,7 @@ async def run(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if arguments.library:
+    if arguments.bare:
         what = (arguments.topic, arguments.topics, arguments.sizes)
         bridged = await bridge_until(stop, settings, *what)
     else:

@@ -22,12 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=options.rate, metavar="R", default=200.0, help="leads/s (200)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
-    parser.add_argument(
-        "--folder",
-        type=options.folder,
-        metavar="DIR",
-        help="where the store is (a temporary folder)",
-    )
+    options.add_store_folder(parser)
 
 
 def run(args: argparse.Namespace) -> int:

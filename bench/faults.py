@@ -190,12 +190,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=options.rate, metavar="R", default=150.0, help="leads/s (150)"
     )
-    parser.add_argument(
-        "--folder",
-        type=options.folder,
-        metavar="DIR",
-        help="where the store is (a temporary folder)",
-    )
+    options.add_store_folder(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -44,12 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", type=options.policy, metavar="NAME", help="in place of the configured one"
     )
-    parser.add_argument(
-        "--folder",
-        type=options.folder,
-        metavar="DIR",
-        help="where the store is (a temporary folder)",
-    )
+    options.add_store_folder(parser)
     parser.add_argument(
         "--durable-broker", action="store_true", help="mosquitto saves at every change: 0.6 k/s"
     )
@@ -132,7 +127,7 @@ def _rounds(
 def _yardsticks(plan: Plan) -> tuple[Kind, ...]:
     kinds: tuple[Kind, ...] = ("bridge",)
     if plan.batch == 1 and not plan.http:
-        kinds += ("library",)
+        kinds += ("bare",)
     if plan.rate:
         kinds += ("committing",)
     return kinds

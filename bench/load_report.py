@@ -13,7 +13,7 @@ from bench.load_run import Kind, Plan, Run
 from bench.output import finish, goal, say, table
 from bench.stats import middle
 
-SHARE_OF_LIBRARY = 0.6
+SHARE_OF_BARE = 0.6
 SHARE_OF_BRIDGE = 0.4
 LEADS_PER_SECOND = 8_000.0
 
@@ -90,7 +90,7 @@ class Report:
             name = "leads/s taken, committed, assigned and sent"
             return goal(name, rate, LEADS_PER_SECOND, least=True)
         limits: tuple[tuple[Kind, float], ...] = (
-            ("library", SHARE_OF_LIBRARY),
+            ("bare", SHARE_OF_BARE),
             ("bridge", SHARE_OF_BRIDGE),
         )
         met = [

@@ -21,7 +21,7 @@ from distributor.errors import Unavailable
 
 STALLED_SECONDS = 30.0
 
-Kind = Literal["bridge", "library", "committing"]
+Kind = Literal["bridge", "bare", "committing"]
 """The bridge on the daemon's own link, on the bare library, and the first with a COMMIT a message."""
 
 
@@ -140,7 +140,7 @@ def bridge_run(
     for topic, count in sorted(ours.messages.items(), key=lambda item: "assign" not in item[0]):
         topics.append(f"bench/out/{len(topics)}")
         sizes.append(str(round(ours.octets[topic] / min(count, plan.messages))))
-    ways = {"bridge": [], "library": ["--library"], "committing": ["--commit", f"{file}"]}
+    ways = {"bridge": [], "bare": ["--bare"], "committing": ["--commit", f"{file}"]}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.bridge", "--port", str(broker.port), "--client-id",
          f"bench-{kind}-{number}", *ways[kind], "--topics", *topics, "--sizes", *sizes],
@@ -149,7 +149,7 @@ def bridge_run(
     try:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
-            raise Unavailable(f"the {kind} does not start")
+            raise Unavailable(f"the yardstick does not start: {kind}")
         want = Watch(broker.port, ["bench/out/#"], "bench/out/0", by_mark=False, want=plan.messages)
         load = Load(broker.port, "bench/in", plan.messages, plan.batch, plan.rate)
         return _measure(plan, load, want, process.pid, broker.pid, len(topics) - 1, None)

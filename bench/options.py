@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,13 @@ def folder(text: str) -> str:
     if Path(text).is_dir():
         return text
     raise ArgumentTypeError(f"{text}: no folder is there; make it first")
+
+
+def add_store_folder(parser: ArgumentParser) -> None:
+    """``--folder``, for the benches that run a daemon."""
+    parser.add_argument(
+        "--folder", type=folder, metavar="DIR", help="where the store is (a temporary folder)"
+    )
 
 
 def config(text: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from bench.world import BEGIN_NS, World
 from distributor.app.census import EngineCensus
 from distributor.app.process import GARBAGE_THRESHOLDS, SWITCH_SECONDS
 from distributor.delivery.outbox import Outbox
-from distributor.domain.messages import Outgoing
+from distributor.domain.messages import BROKER_TARGET, Outgoing
 from distributor.intake.http_api import make_http_app
 from distributor.intake.http_auth import Tokens
 from distributor.intake.http_listener import listen
@@ -44,7 +44,7 @@ class Site:
 
     def __init__(self, world: World, per_rep: PerRep, folder: Path) -> None:
         self.world = world
-        outbox = Outbox(["mqtt"], _nothing, lambda: BEGIN_NS)
+        outbox = Outbox([BROKER_TARGET], _nothing, lambda: BEGIN_NS)
         path = folder / "none.db"
         self.census = EngineCensus(world.engine.state, outbox, path, lambda: world.now_ns)
         self.metrics = Metrics(world.engine.state.floor, [], per_rep)

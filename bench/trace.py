@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct, structs
 from rich.console import Console
 
+from bench import options
 from bench.broker import Mosquitto
 from bench.output import finish, goal, say, table
 from bench.recordings import VARIABLE, folder
@@ -74,7 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--trace", metavar="FILE", help=f"one trace (both in the folder of {VARIABLE})"
     )
     parser.add_argument("--time-scale", type=float, metavar="X", default=6000.0, help="(6000)")
-    parser.add_argument("--folder", metavar="DIR", help="where the store is (a temporary folder)")
+    options.add_store_folder(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
-from math import exp, log
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distributor.domain.curve import CURVE_POINTS, worth
+from distributor.domain.curve import CURVE_POINTS, through, worth
 
 Points = tuple[tuple[float, float], ...]
 
@@ -45,16 +43,4 @@ def function(curve: str) -> Callable[[float], float]:
     return worth if curve == "default" else _lrm
 
 
-_DELAYS: Final = [log(delay) for delay, _ in LRM_POINTS]
-_WORTHS: Final = [log(value) for _, value in LRM_POINTS]
-
-
-def _lrm(delay: float) -> float:
-    if delay <= LRM_POINTS[0][0]:
-        return LRM_POINTS[0][1]
-    if delay >= LRM_POINTS[-1][0]:
-        return LRM_POINTS[-1][1]
-    x = log(delay)
-    i = bisect_right(_DELAYS, x)
-    share = (x - _DELAYS[i - 1]) / (_DELAYS[i] - _DELAYS[i - 1])
-    return exp(_WORTHS[i - 1] + share * (_WORTHS[i] - _WORTHS[i - 1]))
+_lrm: Final = through(LRM_POINTS)

@@ -159,20 +159,15 @@ class World:
 
     def lag_factor(self, rep: Rep) -> float:
         """How many times slower than usual the rep picks up now."""
-        factor = 1.0
-        if rep.roster.lag[0] <= self.now_ns < rep.roster.lag[1]:
-            factor = self.scenario.lag_factor
-        if self._slow_ns[0] <= self.now_ns < self._slow_ns[1]:
-            factor *= self.scenario.allslow_lag
-        return factor
+        return self._slowed(rep, self.scenario.lag_factor, self.scenario.allslow_lag)
 
     def _handling_factor(self, rep: Rep) -> float:
-        factor = 1.0
-        if rep.roster.lag[0] <= self.now_ns < rep.roster.lag[1]:
-            factor = self.scenario.lag_handling
-        if self._slow_ns[0] <= self.now_ns < self._slow_ns[1]:
-            factor *= self.scenario.allslow_handling
-        return factor
+        return self._slowed(rep, self.scenario.lag_handling, self.scenario.allslow_handling)
+
+    def _slowed(self, rep: Rep, lagging: float, everybody: float) -> float:
+        """A factor while the rep lags, times another while everybody is slow."""
+        factor = lagging if rep.roster.lag[0] <= self.now_ns < rep.roster.lag[1] else 1.0
+        return factor * everybody if self.is_slow_hour() else factor
 
     # -- what a dispatcher does ----------------------------------------------------------------
 

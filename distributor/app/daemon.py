@@ -25,6 +25,7 @@ from distributor.domain.events import (
     Started,
     TargetChanged,
 )
+from distributor.domain.messages import BROKER_TARGET
 from distributor.errors import BadConfig, StoreFailed
 from distributor.intake.directory import Directory
 from distributor.observe import standards
@@ -32,6 +33,7 @@ from distributor.observe.exposition import Exposition
 from distributor.observe.logs import lead_lines
 from distributor.observe.loop_lag import watch_loop_lag
 from distributor.observe.metrics import Metrics
+from distributor.observe.projection import Projection
 from distributor.runtime.clock import Clock, entropy, new_salt, steady_ns
 from distributor.runtime.dispatcher import Dispatcher, Hooks
 from distributor.runtime.inbox import Inbox, Submission
@@ -80,6 +82,7 @@ class Daemon:
         self._floor_sent = to_floor(settings)
         vendors = [vendor.id for vendor in settings.vendors]
         self.metrics = Metrics(self._floor_sent, vendors, settings.metrics.per_rep)
+        self.projection = Projection(self.metrics, self._floor_sent)
         self._undelivered = Undelivered(self.inbox, self.engine.state, lambda: self._routes)
         self.outbox = self._make_outbox()
         self.delays = DelayWatch(
@@ -103,7 +106,7 @@ class Daemon:
     def _make_outbox(self) -> Outbox:
         targets = [dialer.id for dialer in self.settings.dialers]
         if self.settings.mqtt is not None:
-            targets.insert(0, "mqtt")
+            targets.insert(0, BROKER_TARGET)
         return Outbox(
             targets,
             self.store.pending,
@@ -180,7 +183,7 @@ class Daemon:
         for dialer in self.settings.dialers:
             self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
         if self.settings.mqtt is not None:
-            self.metrics.connected("mqtt", False)
+            self.metrics.connected(BROKER_TARGET, False)
         for set_aside in await self.store.set_aside():
             self.metrics.set_aside(*set_aside)
         await self.outbox.load()
@@ -202,10 +205,10 @@ class Daemon:
             events.append(FloorChanged(self._floor_sent))
         known = {dialer.id for dialer in self.settings.dialers}
         for target in sorted(self.engine.state.targets_down):
-            if target in known or (target == "mqtt" and self.settings.mqtt is None):
+            if target in known or (target == BROKER_TARGET and self.settings.mqtt is None):
                 events.append(TargetChanged(target, True, "the daemon started"))
-        if self.settings.mqtt is not None and "mqtt" not in self.engine.state.targets_down:
-            events.append(TargetChanged("mqtt", False, "not connected yet"))
+        if self.settings.mqtt is not None and BROKER_TARGET not in self.engine.state.targets_down:
+            events.append(TargetChanged(BROKER_TARGET, False, "not connected yet"))
         return events
 
     async def _open_entrances(self) -> None:
@@ -227,7 +230,7 @@ class Daemon:
         self.metrics.commit(stats)
         lead_of = self.engine.state.leads.get
         for entry in entries:
-            self.metrics.project(entry, lead_of)
+            self.projection.project(entry, lead_of)
         if self.settings.log.level in ("debug", "info"):
             for entry in entries:
                 for line in lead_lines(entry):
@@ -247,7 +250,7 @@ class Daemon:
     async def scrape(self, *, compressed: bool) -> Sequence[bytes]:
         """The metrics as text, in pieces."""
         if self.broker is not None:
-            self.metrics.link_totals("mqtt", self.broker.totals())
+            self.metrics.link_totals(BROKER_TARGET, self.broker.totals())
             self.metrics.oldest_unacked(self.broker.link.oldest_unacked_seconds())
         if self.web is not None:
             self.metrics.link_totals("http", self.web.totals())

@@ -14,6 +14,7 @@ from distributor.delivery.messages import DaemonStatus, encode, rfc3339
 from distributor.delivery.mqtt_sender import MqttSender
 from distributor.delivery.templates import compile_plan
 from distributor.delivery.webhook import WebhookSender
+from distributor.domain.messages import BROKER_TARGET
 from distributor.errors import Unavailable
 from distributor.intake.mqtt_intake import MqttIntake
 from distributor.mqtt import LastWill, MqttLink
@@ -56,7 +57,7 @@ class BrokerSide:
             results=settings.results,
         )
         self.sender = MqttSender(
-            daemon.outbox.lanes("mqtt"),
+            daemon.outbox.lanes(BROKER_TARGET),
             self.link,
             daemon.clock.now_ns,
             assign_topic=f"{settings.topic_prefix}/dialer/assign",
@@ -98,12 +99,12 @@ class BrokerSide:
 
     def _connected(self, session_present: bool) -> None:
         self.link.publish(self._topic, self._status("online", self._attempt_ns), retain=True)
-        self._daemon.mark_target("mqtt", True, "connected")
+        self._daemon.mark_target(BROKER_TARGET, True, "connected")
         self.sender.connected()
 
     def _disconnected(self, reason: str) -> None:
         self.sender.disconnected()
-        self._daemon.mark_target("mqtt", False, reason)
+        self._daemon.mark_target(BROKER_TARGET, False, reason)
 
     async def drain(self) -> None:
         """Take nothing more from the broker and say that we are going."""
@@ -113,7 +114,7 @@ class BrokerSide:
     async def flush(self, seconds: float) -> None:
         """Send what is committed, at most so long."""
         end = asyncio.get_running_loop().time() + seconds
-        lanes = self._daemon.outbox.lanes("mqtt")
+        lanes = self._daemon.outbox.lanes(BROKER_TARGET)
         while len(lanes) and self.link.connected.is_set():
             if asyncio.get_running_loop().time() > end:
                 break

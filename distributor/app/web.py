@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +72,14 @@ class WebSide:
         except OSError as error:
             await self.stop()
             where = f"{settings.host}:{settings.port}"
-            problem = f"http.port: cannot listen on {where} ({error.strerror})"
-            raise Unavailable(f"{problem}; free it or choose another") from error
+            ours = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            key, remedy = (
+                ("host", "write a name or address of this machine")
+                if ours
+                else ("port", "free it or choose another")
+            )
+            problem = f"http.{key}: cannot listen on {where} ({error.strerror})"
+            raise Unavailable(f"{problem}; {remedy}") from error
         self.port = self._listener.port
 
     def _tokens(self) -> Tokens:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distributor.core.state import MQTT_TARGET
 from distributor.domain.decisions import EventRecorded, TargetMarked
 from distributor.domain.ids import lead_key_of
+from distributor.domain.messages import BROKER_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +74,12 @@ class Deliveries:
         was_down = event.target in core.state.targets_down
         core.emit(TargetMarked(event.target, event.up, event.reason))
         for pool_id, pool in core.state.pools.items():
-            if (pool.plan.dialer or MQTT_TARGET) == event.target:
+            if (pool.plan.dialer or BROKER_TARGET) == event.target:
                 core.stir(pool_id)
         if event.up and was_down:
             because = "the link to its dialer was down: its clocks begin anew"
             for lead in self._silent():
-                if (lead.dialer or MQTT_TARGET) == event.target:
+                if (lead.dialer or BROKER_TARGET) == event.target:
                     self._leases.restart(lead, because)
 
     def stood_still(self, event: e.StoodStill) -> None:

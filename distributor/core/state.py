@@ -14,6 +14,7 @@ from distributor.core.pool import OWNER_HOLD_SECONDS, Pool, back_by_ns
 from distributor.domain.faults import InvariantBroken
 from distributor.domain.floor import Floor, PoolPlan
 from distributor.domain.lead import Lead, LeadState
+from distributor.domain.messages import BROKER_TARGET
 from distributor.domain.rep import Rep
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 CLOSED_KEPT_NS = 60 * 1_000_000_000
 """How long a closed lead stays in memory for late events; after that the store is asked."""
-
-MQTT_TARGET = "mqtt"
 
 
 class Head(Struct):
@@ -229,7 +228,7 @@ class State:
 
     def is_down(self, dialer: str | None) -> bool:
         """Whether a dialer (none: the default one) takes nothing at present."""
-        return (dialer or MQTT_TARGET) in self.targets_down
+        return (dialer or BROKER_TARGET) in self.targets_down
 
     def take_floor(self, floor: Floor, windows: dict[str, int]) -> None:
         """Set the floor: known reps keep their state, reps no longer listed keep it unlisted."""

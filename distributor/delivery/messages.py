@@ -23,7 +23,7 @@ from distributor.domain.decisions import (
 )
 from distributor.domain.ids import NANOSECONDS
 from distributor.domain.lead import Lead
-from distributor.domain.messages import Outgoing
+from distributor.domain.messages import BROKER_TARGET, Outgoing
 
 Time = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]
 Because = Annotated[str, Meta(description="One sentence with its numbers")]
@@ -102,9 +102,6 @@ class Routes(Struct, frozen=True):
     rep_topics: bool = True
 
 
-MQTT = "mqtt"
-"""The target of everything that leaves by MQTT."""
-
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 _SECONDS_KEPT = 4096
@@ -162,8 +159,8 @@ def receivers(dialer: str, lead: Lead, routes: Routes) -> tuple[str, bool]:
     if lead.test or not lead.dialable:
         return "", mqtt
     desktop = mqtt and routes.rep_topics
-    if dialer in ("", MQTT):
-        return (MQTT if mqtt else ""), desktop
+    if dialer in ("", BROKER_TARGET):
+        return (BROKER_TARGET if mqtt else ""), desktop
     return dialer, desktop
 
 
@@ -193,11 +190,11 @@ def _assign(
         )
     )
     if dialer:
-        address = f"{routes.prefix}/dialer/assign" if dialer == MQTT else ""
+        address = f"{routes.prefix}/dialer/assign" if dialer == BROKER_TARGET else ""
         out.append(Outgoing(dialer, "assign", address, key, name, payload, at_ns))
     if desktop:
         address = f"{routes.prefix}/rep/{decision.rep}/lead"
-        out.append(Outgoing(MQTT, "lead", address, key, name, payload, at_ns))
+        out.append(Outgoing(BROKER_TARGET, "lead", address, key, name, payload, at_ns))
 
 
 def _revoke(
@@ -219,11 +216,11 @@ def _revoke(
         )
     )
     if dialer:
-        address = f"{routes.prefix}/dialer/revoke" if dialer == MQTT else ""
+        address = f"{routes.prefix}/dialer/revoke" if dialer == BROKER_TARGET else ""
         out.append(Outgoing(dialer, "revoke", address, key, name, payload, at_ns))
     if desktop:
         address = f"{routes.prefix}/rep/{decision.rep}/revoke"
-        out.append(Outgoing(MQTT, "lead_revoke", address, key, name, payload, at_ns))
+        out.append(Outgoing(BROKER_TARGET, "lead_revoke", address, key, name, payload, at_ns))
 
 
 def _exception(decision: LeadHeld, lead: Lead, routes: Routes, at_ns: int) -> Outgoing:
@@ -239,7 +236,9 @@ def _exception(decision: LeadHeld, lead: Lead, routes: Routes, at_ns: int) -> Ou
     )
     name = f"{decision.lead_key}@{decision.at_ns}"
     address = f"{routes.prefix}/exception"
-    return Outgoing(MQTT, "exception", address, decision.lead_key, name, encode(case), at_ns)
+    return Outgoing(
+        BROKER_TARGET, "exception", address, decision.lead_key, name, encode(case), at_ns
+    )
 
 
 def _dead(decision: DeadLettered, routes: Routes, at_ns: int) -> Outgoing:
@@ -250,4 +249,4 @@ def _dead(decision: DeadLettered, routes: Routes, at_ns: int) -> Outgoing:
         truncated=decision.truncated,
         at=rfc3339(at_ns),
     )
-    return Outgoing(MQTT, "dead", f"{routes.prefix}/dead", "", "", encode(letter), at_ns)
+    return Outgoing(BROKER_TARGET, "dead", f"{routes.prefix}/dead", "", "", encode(letter), at_ns)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Self
+from collections.abc import Awaitable, Callable
+from typing import Any, Self, TypeVar
 
 import aiohttp
 from msgspec import Struct
@@ -16,6 +17,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _PAGE = 1000
 
 Labels = tuple[tuple[str, str], ...]
+_Body = TypeVar("_Body")
 
 
 class Metrics(dict[tuple[str, Labels], float]):
@@ -111,17 +113,17 @@ class Eyes:
             after = f"&after={page['next']}"
 
     async def _json(self, path: str) -> Any:
-        try:
-            async with self._http.get(path) as response:
-                response.raise_for_status()
-                return await response.json()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"GET {path}: {error}") from error
+        return await self._get(path, aiohttp.ClientResponse.json)
 
     async def _text(self, path: str) -> str:
+        return await self._get(path, aiohttp.ClientResponse.text)
+
+    async def _get(
+        self, path: str, read: Callable[[aiohttp.ClientResponse], Awaitable[_Body]]
+    ) -> _Body:
         try:
             async with self._http.get(path) as response:
                 response.raise_for_status()
-                return await response.text()
+                return await read(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"GET {path}: {error}") from error

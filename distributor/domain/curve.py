@@ -9,6 +9,7 @@ not a causal effect.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from math import exp, log
 
 CURVE_POINTS: tuple[tuple[float, float], ...] = (
@@ -23,22 +24,29 @@ CURVE_POINTS: tuple[tuple[float, float], ...] = (
 )
 """(delay in seconds, multiplier)."""
 
-_DELAYS = [log(delay) for delay, _ in CURVE_POINTS]
-_WORTHS = [log(worth) for _, worth in CURVE_POINTS]
 _GRID_SECONDS = 3600
 
 
-def _exact(delay: float) -> float:
-    if delay <= CURVE_POINTS[0][0]:
-        return CURVE_POINTS[0][1]
-    if delay >= CURVE_POINTS[-1][0]:
-        return CURVE_POINTS[-1][1]
-    x = log(delay)
-    i = bisect_right(_DELAYS, x)
-    share = (x - _DELAYS[i - 1]) / (_DELAYS[i] - _DELAYS[i - 1])
-    return exp(_WORTHS[i - 1] + share * (_WORTHS[i] - _WORTHS[i - 1]))
+def through(points: Sequence[tuple[float, float]]) -> Callable[[float], float]:
+    """The multiplier after a delay by straight lines between ``points`` in log-log space, level before
+    the first and after the last. ``points``: (delay in seconds, multiplier), by delay, all above 0."""
+    delays = [log(delay) for delay, _ in points]
+    worths = [log(worth) for _, worth in points]
+
+    def exact(delay: float) -> float:
+        if delay <= points[0][0]:
+            return points[0][1]
+        if delay >= points[-1][0]:
+            return points[-1][1]
+        x = log(delay)
+        i = bisect_right(delays, x)
+        share = (x - delays[i - 1]) / (delays[i] - delays[i - 1])
+        return exp(worths[i - 1] + share * (worths[i] - worths[i - 1]))
+
+    return exact
 
 
+_exact = through(CURVE_POINTS)
 _GRID = [_exact(float(second)) for second in range(_GRID_SECONDS + 2)]
 _END = int(CURVE_POINTS[-1][0])
 _MINUTES = [_exact(60.0 * minute) for minute in range(_END // 60 + 2)]

@@ -56,7 +56,11 @@ ended it and nobody said how it went. ``taken_back``: somebody else's doing, it 
 rep. ``late``: its end is told after it had left; policies hear of that, no decision carries it."""
 
 
-class LeadAccepted(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class _Fact(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+    """How every decision is kept: as a compact array that begins with its name."""
+
+
+class LeadAccepted(_Fact, frozen=True):
     """A new lead is ours. ``lead`` is its first record, state ``waiting``."""
 
     lead: Lead
@@ -66,7 +70,7 @@ class LeadAccepted(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     note: str = ""
 
 
-class LeadDuplicate(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadDuplicate(_Fact, frozen=True):
     """The vendor sent this id before; ``lead_key`` is what it got then."""
 
     vendor: str
@@ -75,7 +79,7 @@ class LeadDuplicate(Struct, frozen=True, array_like=True, tag=True, tag_field="d
     channel: Channel
 
 
-class LeadRejected(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadRejected(_Fact, frozen=True):
     """No valid lead: final. With ``retryable`` nothing was kept and the vendor may try again."""
 
     vendor: str
@@ -85,7 +89,7 @@ class LeadRejected(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     retryable: bool = False
 
 
-class DeadLettered(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class DeadLettered(_Fact, frozen=True):
     """What could not be decoded is kept for operators."""
 
     topic: str
@@ -94,7 +98,7 @@ class DeadLettered(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     truncated: bool
 
 
-class EventRecorded(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class EventRecorded(_Fact, frozen=True):
     """An event about a lead is on record; ``outcome`` says whether it counts."""
 
     event_id: str
@@ -108,13 +112,13 @@ class EventRecorded(Struct, frozen=True, array_like=True, tag=True, tag_field="d
     reason: str = ""
 
 
-class LeadRevived(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadRevived(_Fact, frozen=True):
     """A closed lead is back in memory because something arrived for it."""
 
     lead: Lead
 
 
-class Assigned(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class Assigned(_Fact, frozen=True):
     """A rep gets the lead, from now until the assignment ends.
 
     ``ranked``: the best candidates, best first, as (rep, score, note). ``passed_over``: verdict code
@@ -146,9 +150,7 @@ class Assigned(Struct, frozen=True, array_like=True, tag=True, tag_field="decisi
     dialer: str = ""
 
 
-class AssignmentEnded(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class AssignmentEnded(_Fact, frozen=True):
     """A live assignment is over. ``revoke``: the receivers must be told (they did not end it).
 
     ``blame``: whether the end says something about the rep. ``excluded``: the rep is not asked again
@@ -171,9 +173,7 @@ class AssignmentEnded(
     untaken: bool = False
 
 
-class DeliveryAccepted(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class DeliveryAccepted(_Fact, frozen=True):
     """The rep or the dialer took the assignment."""
 
     lead_key: str
@@ -181,9 +181,7 @@ class DeliveryAccepted(
     rep: str
 
 
-class AttemptRecorded(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class AttemptRecorded(_Fact, frozen=True):
     """A dial was placed. ``response_seconds``: assignment to the first dial (None: a later one)."""
 
     lead_key: str
@@ -193,9 +191,7 @@ class AttemptRecorded(
     response_seconds: float | None = None
 
 
-class ContactRecorded(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class ContactRecorded(_Fact, frozen=True):
     """A conversation began. ``counted``: the evidence sets ``contacted_at`` (first such contact only
     carries ``speed_seconds`` and ``response_seconds``). ``blameless``: no evidence about the rep.
     ``late``: older than what was said since, it moves nothing. ``doubted_ns``: the sender's own time, where
@@ -219,9 +215,7 @@ class ContactRecorded(
     doubted_ns: int = 0
 
 
-class StandardCounted(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class StandardCounted(_Fact, frozen=True):
     """The speed-to-contact verdict of one lead, given once: at its contact or at the limit."""
 
     lead_key: str
@@ -231,7 +225,7 @@ class StandardCounted(
     test: bool = False
 
 
-class WorkEnded(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class WorkEnded(_Fact, frozen=True):
     """The lead leaves the rep's pipeline (it may stay the rep's own)."""
 
     lead_key: str
@@ -242,7 +236,7 @@ class WorkEnded(Struct, frozen=True, array_like=True, tag=True, tag_field="decis
     free_from_ns: int = 0
 
 
-class StatusChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class StatusChanged(_Fact, frozen=True):
     """The lead's new status. ``correction``: the lead was closed already and stays so."""
 
     lead_key: str
@@ -258,7 +252,7 @@ class StatusChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="d
     by: str = ""
 
 
-class LeadHeld(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadHeld(_Fact, frozen=True):
     """A human must decide: the lead goes to the exception desk."""
 
     lead_key: str
@@ -267,7 +261,7 @@ class LeadHeld(Struct, frozen=True, array_like=True, tag=True, tag_field="decisi
     because: str
 
 
-class LeadReleased(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadReleased(_Fact, frozen=True):
     """A lead that has no assignment (parked, held, closed, or in work still) waits in its pool again.
     ``prefers``: the rep asked first."""
 
@@ -280,7 +274,7 @@ class LeadReleased(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     by: str = ""
 
 
-class LeadRerouted(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadRerouted(_Fact, frozen=True):
     """A waiting lead goes on in another pool, because its own is no longer configured."""
 
     lead_key: str
@@ -288,9 +282,7 @@ class LeadRerouted(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     because: str
 
 
-class LeaseRestarted(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class LeaseRestarted(_Fact, frozen=True):
     """The clocks of a lease begin anew, because the rep could not have had the lead before, or could not
     be heard. ``blameless``: its end will say nothing of the rep either."""
 
@@ -302,7 +294,7 @@ class LeaseRestarted(
     blameless: bool = True
 
 
-class LeadDeferred(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class LeadDeferred(_Fact, frozen=True):
     """A policy keeps a lead waiting on purpose, and says why."""
 
     lead_key: str
@@ -311,9 +303,7 @@ class LeadDeferred(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     because: str
 
 
-class PresenceChanged(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class PresenceChanged(_Fact, frozen=True):
     """A rep's presence as we now hold it. An older report than the last known one changes nothing."""
 
     rep: str
@@ -324,7 +314,7 @@ class PresenceChanged(
     offline_due_ns: int = 0
 
 
-class RepControlled(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class RepControlled(_Fact, frozen=True):
     """A supervisor paused, resumed or overrode a rep (or that ended by time, ``who`` = ``time``)."""
 
     rep: str
@@ -335,7 +325,7 @@ class RepControlled(Struct, frozen=True, array_like=True, tag=True, tag_field="d
     flow: float | None = None
 
 
-class FlowChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class FlowChanged(_Fact, frozen=True):
     """A rep's flow changed by a step, with why and what restores it."""
 
     rep: str
@@ -343,9 +333,7 @@ class FlowChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="dec
     numbers: dict[str, float] = {}
 
 
-class MemoryRecorded(
-    Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False
-):
+class MemoryRecorded(_Fact, frozen=True):
     """A policy's memory of one rep, or of the whole pool (``rep`` ""), as the policy encoded it."""
 
     pool: str
@@ -353,7 +341,7 @@ class MemoryRecorded(
     memory: bytes
 
 
-class TargetMarked(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class TargetMarked(_Fact, frozen=True):
     """A delivery target is down (leads bound for it wait) or up again."""
 
     target: str
@@ -361,7 +349,7 @@ class TargetMarked(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     reason: str
 
 
-class FloorApplied(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class FloorApplied(_Fact, frozen=True):
     """The settings in force from now on. ``windows``: how many open leads a rep may have at a time where
     the settings do not say, by policy; of those policies alone that need more than 1."""
 
@@ -369,7 +357,7 @@ class FloorApplied(Struct, frozen=True, array_like=True, tag=True, tag_field="de
     windows: dict[str, int] = {}
 
 
-class EpochBegan(Struct, frozen=True, array_like=True, tag=True, tag_field="decision", gc=False):
+class EpochBegan(_Fact, frozen=True):
     """A process owns the journal from now on."""
 
     epoch: int

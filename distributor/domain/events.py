@@ -26,7 +26,11 @@ Channel = Literal["mqtt", "http"]
 SupervisorAction = Literal["pause", "resume", "override", "assign", "recycle", "close"]
 
 
-class LeadReceived(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class _Input(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+    """How every event is kept: as a compact array that begins with its name."""
+
+
+class LeadReceived(_Input, frozen=True):
     """A vendor's valid lead.
 
     ``body``: JSON text of the cleaned lead. ``submitted_ns``: the vendor's own time, 0 unknown.
@@ -50,7 +54,7 @@ class LeadReceived(Struct, frozen=True, array_like=True, tag=True, tag_field="ev
     raw: bytes = b""
 
 
-class LeadRefused(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class LeadRefused(_Input, frozen=True):
     """A vendor's JSON object that is no valid lead. ``vendor_id`` is "" where there is none.
     ``original``: as of a lead received."""
 
@@ -61,7 +65,7 @@ class LeadRefused(Struct, frozen=True, array_like=True, tag=True, tag_field="eve
     original: str = ""
 
 
-class Undecodable(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class Undecodable(_Input, frozen=True):
     """Bytes that could not be decoded, or an item that means nothing to us: a dead letter.
 
     ``payload`` holds at most the first 64 KiB; ``truncated`` says whether there was more.
@@ -73,7 +77,7 @@ class Undecodable(Struct, frozen=True, array_like=True, tag=True, tag_field="eve
     truncated: bool = False
 
 
-class LeadEvent(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class LeadEvent(_Input, frozen=True):
     """What a rep or a dialer reports about one lead.
 
     At least one of ``lead_key`` and ``assignment_id`` is set. ``source`` scopes ``event_id``.
@@ -100,7 +104,7 @@ class LeadEvent(Struct, frozen=True, array_like=True, tag=True, tag_field="event
     recalled: Lead | None = None
 
 
-class PresenceReported(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class PresenceReported(_Input, frozen=True):
     """A rep's presence, from a desktop or a dialer. ``at_ns`` 0 means now. ``retained``: the broker
     repeats what it was told at some earlier time; without a time it only counts for a rep never heard of.
     """
@@ -114,7 +118,7 @@ class PresenceReported(Struct, frozen=True, array_like=True, tag=True, tag_field
     retained: bool = False
 
 
-class SupervisorActed(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class SupervisorActed(_Input, frozen=True):
     """An action of a supervisor, with who, why and until when. ``recalled`` as in ``LeadEvent``."""
 
     action: SupervisorAction
@@ -129,7 +133,7 @@ class SupervisorActed(Struct, frozen=True, array_like=True, tag=True, tag_field=
     recalled: Lead | None = None
 
 
-class DeliveryFailed(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class DeliveryFailed(_Input, frozen=True):
     """Handing an assignment to its dialer is given up. ``hold``: another rep would fare no better (the
     dialer refused the lead itself), or might be the second to call, so a human decides. ``doubtful``:
     the dialer may have it all the same; False: it certainly has not, or is no longer there."""
@@ -140,7 +144,7 @@ class DeliveryFailed(Struct, frozen=True, array_like=True, tag=True, tag_field="
     doubtful: bool = False
 
 
-class DeliveryDelayed(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class DeliveryDelayed(_Input, frozen=True):
     """Assignments that did not reach their dialers at once. ``delivered``: they have by now; False: they
     still have not, for ``reason`` where it is known. Until then their reps could not call."""
 
@@ -149,7 +153,7 @@ class DeliveryDelayed(Struct, frozen=True, array_like=True, tag=True, tag_field=
     reason: str = ""
 
 
-class TargetChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class TargetChanged(_Input, frozen=True):
     """A delivery target (a dialer) stopped or began to take messages again."""
 
     target: str
@@ -157,13 +161,13 @@ class TargetChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="e
     reason: str = ""
 
 
-class FloorChanged(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class FloorChanged(_Input, frozen=True):
     """The settings in force from now on."""
 
     floor: Floor
 
 
-class Started(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class Started(_Input, frozen=True):
     """A process began to own the journal. ``epoch`` grows with each start; ``salt`` ends the lead keys
     that this process gives out, so that a store that was put back from a copy repeats none."""
 
@@ -172,7 +176,7 @@ class Started(Struct, frozen=True, array_like=True, tag=True, tag_field="event",
     salt: str = ""
 
 
-class StoodStill(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class StoodStill(_Input, frozen=True):
     """For so many seconds the process did not run, or (``jumped``) its clock was put forward by as much.
     What reps and dialers said meanwhile is not read yet."""
 
@@ -180,7 +184,7 @@ class StoodStill(Struct, frozen=True, array_like=True, tag=True, tag_field="even
     jumped: bool = False
 
 
-class Ticked(Struct, frozen=True, array_like=True, tag=True, tag_field="event", gc=False):
+class Ticked(_Input, frozen=True):
     """Time passed: deadlines that are due fire."""
 
 

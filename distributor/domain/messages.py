@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 OutgoingKind = Literal["assign", "revoke", "lead", "lead_revoke", "result", "exception", "dead"]
 
+BROKER_TARGET: Final = "mqtt"
+"""The target of all that leaves by way of the MQTT broker. No dialer can be called so: as a pool's dialer it
+stands for whoever listens on our topics."""
+
 
 class Outgoing(Struct, frozen=True, gc=False):
     """A message to be sent after the commit and repeated until it is taken.
 
-    ``target``: ``mqtt`` or the id of a configured dialer. ``address``: the MQTT topic ("" for other
+    ``target``: ``BROKER_TARGET`` or the id of a configured dialer. ``address``: the MQTT topic ("" for other
     targets). ``order_key``: messages of the same key leave in order (the lead key, or "" for none).
     ``message_id``: with ``kind``, what receivers drop repeats by. ``correlation``: MQTT 5 correlation
     data. ``at_ns``: when the decision was made. ``id``: the outbox number, 0 until it has one.

@@ -78,7 +78,8 @@ Intent = Lease | Recall | Defer
 
 
 class PoolView(Protocol):
-    """What a policy may see of its pool. All reads are cheap; iteration is in a fixed order."""
+    """What a policy may see of its pool. All reads are cheap. Members and leads come in a fixed order; the
+    order of ``receiving`` and ``available`` is not kept over a restart and must decide nothing."""
 
     @property
     def plan(self) -> PoolPlan: ...

@@ -68,8 +68,10 @@ def decode_events(
         if isinstance(quick, Unreadable):
             return quick
         if quick is not None:
-            pairs = [(wire, b"") for wire in quick]
-            return [_event(w, i, source, now_ns, may_claim_dialer, speaker) for w, i in pairs]
+            events = [_event(w, b"", source, now_ns, may_claim_dialer, speaker) for w in quick]
+            if not any(isinstance(event, Invalid) for event in events):
+                return events
+            # What is wrong with one is told with its text as it came, which only the slow way has.
     items = split_items(payload)
     if isinstance(items, Unreadable):
         return items
@@ -138,7 +140,7 @@ def _event(
     event_id = wire.event_id if is_name(wire.event_id) else ""
     for found in (problem, at_ns, callback_ns):
         if isinstance(found, str):
-            return Invalid(found, item or msgspec.json.encode(wire), event_id)
+            return Invalid(found, item, event_id)
     assert isinstance(at_ns, int)
     assert isinstance(callback_ns, int)
     rep = wire.rep or speaker

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from distributor.domain.decisions import EventRecorded, LeadAccepted, LeadDuplicate
 from distributor.domain.events import Event, Undecodable
 from distributor.domain.ids import is_name
-from distributor.domain.messages import Outgoing
+from distributor.domain.messages import BROKER_TARGET, Outgoing
 from distributor.intake.decode import decode_leads
 from distributor.intake.decode_events import Invalid, decode_events, decode_presence
 from distributor.intake.directory import Directory, unknown
@@ -272,7 +272,7 @@ class MqttIntake:
         at_ns = self._now_ns()
         name = _key_of(answers[0]) if answers else ""
         return [
-            Outgoing("mqtt", "result", address, "", name, payload, at_ns, correlation)
+            Outgoing(BROKER_TARGET, "result", address, "", name, payload, at_ns, correlation)
             for address, correlation in addresses
         ]
 

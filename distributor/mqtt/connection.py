@@ -12,7 +12,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import paho.mqtt.client as paho
 import structlog
 from aiomqtt.exceptions import MqttCodeError, MqttConnectError, MqttError
 from paho.mqtt.reasoncodes import ReasonCode
@@ -124,7 +123,6 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        client.on_publish = self._on_publish
         shortcuts.install(client, mqtt5=self.mqtt5, deliver=self._deliver, answered=self._answered)
 
     # --- opening
@@ -323,26 +321,29 @@ class Connection:
         properties = None
         if self.mqtt5 and (response_topic or correlation):
             properties = publish_properties(response_topic, correlation)
-        size = publish_bytes(topic, payload, properties, mqtt5=self.mqtt5)
+        raw = topic.encode()
+        size = publish_bytes(raw, payload, properties, mqtt5=self.mqtt5)
         if self._results.too_large(size):
             self._loop.call_soon(self._results.refuse, on_result, size)
             return
-        info = self._paho.publish(topic, payload, 1, retain, properties)
-        while info.rc == paho.MQTT_ERR_QUEUE_SIZE:  # that packet id is in flight: take the next
-            info = self._paho.publish(topic, payload, 1, retain, properties)
-        if info.rc != paho.MQTT_ERR_SUCCESS:
+        mid = self._free_id()
+        if not shortcuts.publish(
+            self._paho, mid, raw, payload, retain=retain, properties=properties
+        ):
             self._counters.lost_publishes += 1
-            lost = ConnectionLost(paho.error_string(info.rc))
+            lost = ConnectionLost(f"{self._where()}: not connected")
             self._loop.call_soon(settle, on_result, lost)
             return
-        self._results.add(info.mid, on_result, size)
+        self._results.add(mid, on_result, size)
         if len(self._results) >= self.window:
             self._slots.clear()
 
-    def _on_publish(
-        self, _client: Any, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any
-    ) -> None:
-        self._answered(mid, reason.value)
+    def _free_id(self) -> int:
+        """The next packet id that is not in flight; the window is far smaller than their number."""
+        mid: int = self._paho._mid_generate()
+        while mid in self._results:
+            mid = self._paho._mid_generate()
+        return mid
 
     def _answered(self, mid: int, code: int) -> None:
         if self._results.answered(mid, code) and not self._slots.is_set() and self._started:

@@ -30,6 +30,9 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, mid: int) -> bool:
+        return mid in self._waiting
+
     def add(self, mid: int, on_result: OnResult, size: int) -> None:
         """A packet of ``size`` bytes was sent with the id ``mid``."""
         self._waiting[mid] = (on_result, size)

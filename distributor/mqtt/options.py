@@ -39,8 +39,6 @@ def make_client(
         "password": settings.password,
         "keepalive": settings.keepalive_seconds,
         "tls_context": tls,
-        # Our own count is the window; paho's would walk everything in flight at each PUBACK.
-        "max_inflight_messages": 0,
         "timeout": timeout_seconds,
         "logger": _QUIET,
     }
@@ -75,11 +73,13 @@ def publish_properties(response_topic: str | None, correlation: bytes) -> Proper
     return properties  # type: ignore[no-any-return]
 
 
-def publish_bytes(topic: str, payload: bytes, properties: Properties | None, *, mqtt5: bool) -> int:
+def publish_bytes(
+    topic: bytes, payload: bytes, properties: Properties | None, *, mqtt5: bool
+) -> int:
     """How large the packet of a publish at QoS 1 is, as the broker counts."""
     packed: Any = properties
     more = int(mqtt5) if packed is None else len(packed.pack())
-    rest = 2 + len(topic.encode()) + 2 + more + len(payload)
+    rest = 2 + len(topic) + 2 + more + len(payload)
     return 2 + rest + (rest > 0x7F) + (rest > 0x3FFF) + (rest > 0x1F_FFFF)
 
 

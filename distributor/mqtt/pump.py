@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from distributor.mqtt import shortcuts
 from distributor.mqtt.buffered import BufferedSocket
 
 
@@ -106,7 +107,7 @@ class Pump:
         sock.ready()
         try:
             while True:
-                self._client.loop_read()
+                shortcuts.read(self._client)
                 if not sock.pending():
                     return
         except Exception as error:  # noqa: BLE001

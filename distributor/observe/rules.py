@@ -71,8 +71,10 @@ def alerts(settings: Settings) -> list[Alert]:
     return [
         *_burns(settings),
         *_of_the_floor(settings.alerts),
-        *_of_the_daemon(settings.alerts),
-        _out_of_date(settings),
+        *_of_the_daemon(),
+        *_of_the_peers(settings.alerts),
+        *_of_the_machine(),
+        *_of_the_settings(settings),
     ]
 
 
@@ -182,7 +184,7 @@ def _of_the_floor(limits: AlertSettings) -> list[Alert]:
     ]
 
 
-def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
+def _of_the_daemon() -> list[Alert]:
     return [
         Alert(
             "Down",
@@ -209,6 +211,11 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
             "daemon",
             "Leads unaccounted for: {{ $value }}; trust no figure before somebody has looked.",
         ),
+    ]
+
+
+def _of_the_peers(limits: AlertSettings) -> list[Alert]:
+    return [
         Alert(
             "PeerDisconnected",
             "min by (job, instance, peer) (distributor_intake_connected) == 0",
@@ -228,6 +235,11 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
             "{{ $labels.target }} has not taken a message for {{ $value | humanizeDuration }}: reps may "
             "not hear of their leads.",
         ),
+    ]
+
+
+def _of_the_machine() -> list[Alert]:
+    return [
         Alert(
             "DaemonLoopStalled",
             f"{_p99('event_loop_lag_seconds')} > {STALLED_SECONDS:g}",
@@ -255,6 +267,11 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
             "The clock of {{ $labels.instance }} was set back: the daemon's times are "
             "{{ $value | humanizeDuration }} ahead of it.",
         ),
+    ]
+
+
+def _of_the_settings(settings: Settings) -> list[Alert]:
+    return [
         Alert(
             "ConfigRejected",
             "distributor_config_last_reload_successful == 0",
@@ -263,6 +280,7 @@ def _of_the_daemon(limits: AlertSettings) -> list[Alert]:
             "daemon",
             "The newest settings are wrong and were refused; the ones before them are still in force.",
         ),
+        _out_of_date(settings),
     ]
 
 

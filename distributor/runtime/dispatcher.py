@@ -66,11 +66,14 @@ class Hooks(msgspec.Struct):
 
 
 class _Decided:
-    """A batch between its decisions and its commit."""
+    """A batch between its decisions and its commit. ``now_ns``: the time of what is being decided;
+    ``ahead_ns``: by how much it is ahead of the machine's clock."""
 
-    __slots__ = ("answered", "entries", "outgoing", "settlements")
+    __slots__ = ("ahead_ns", "answered", "entries", "now_ns", "outgoing", "settlements")
 
     def __init__(self) -> None:
+        self.now_ns = 0
+        self.ahead_ns = 0
         self.entries: list[Entry] = []
         self.outgoing: list[Outgoing] = []
         self.settlements: list[Settlement] = []
@@ -208,39 +211,40 @@ class Dispatcher:
     async def _decide_arrived(self, decided: _Decided) -> None:
         work = self.inbox.take(BATCH_EVENTS)
         known = await self._lookup.ask(work)
-        now_ns, steady_ns = self.hooks.now_ns(), self.hooks.steady_ns()
+        decided.now_ns, decided.ahead_ns = self.hooks.now_ns(), self.hooks.ahead_ns()
+        steady_ns = self.hooks.steady_ns()
         if self._begun:
-            self._tick(now_ns, steady_ns, decided)
+            self._tick(steady_ns, decided)
         self._begun = True  # nothing comes before the event that begins an epoch
-        self._stand_stills.looked(now_ns, steady_ns)
-        await self._decide(work, known, now_ns, decided)
+        self._stand_stills.looked(decided.now_ns, steady_ns)
+        await self._decide(work, known, decided)
 
-    def _tick(self, now_ns: int, steady_ns: int, decided: _Decided) -> None:
+    def _tick(self, steady_ns: int, decided: _Decided) -> None:
+        now_ns = decided.now_ns
         due_ns = self.engine.next_deadline_ns()
         if due_ns is None or due_ns > now_ns:
             return
         still = self._stand_stills.before(due_ns, now_ns, steady_ns)
         if still is not None:
             self.hooks.late(still.seconds)  # of the leases that begin anew nothing is late any more
-            self._handle(still, now_ns, decided)
+            self._handle(still, decided)
         if now_ns < self._stand_stills.no_deadline_before_ns:
             return
         self.hooks.late((now_ns - due_ns) / 1e9)
-        if not self._handle(Ticked(), now_ns, decided):
+        if not self._handle(Ticked(), decided):
             self._idle_ticks.append(self.engine.state.now_ns)
 
     async def _decide(
         self,
         work: Sequence[Submission],
         known: Known,
-        now_ns: int,
         decided: _Decided,
     ) -> None:
         count = 0
         for submission in work:
             answers: list[Decision] = []
             for event in submission.events:
-                answer = self._answer(event, known, now_ns, decided, submission)
+                answer = self._answer(event, known, decided, submission)
                 if answer is not None:
                     answers.append(answer)
                 count += 1
@@ -250,7 +254,7 @@ class Dispatcher:
                 decided.outgoing += submission.reply(answers)
             if submission.letters is not None:
                 for letter in submission.letters(answers):
-                    self._handle(letter, now_ns, decided)
+                    self._handle(letter, decided)
             if submission.settlement is not None:
                 decided.settlements.append(submission.settlement)
             decided.answered.append((submission, answers))
@@ -259,7 +263,6 @@ class Dispatcher:
         self,
         event: Event,
         known: Known,
-        now_ns: int,
         decided: _Decided,
         submission: Submission,
     ) -> Decision | None:
@@ -272,41 +275,41 @@ class Dispatcher:
         reason = self._quarantine.reason(event) if self._quarantine is not None else ""
         if reason:
             if submission.letters is None:
-                self._keep_letter(event, reason, now_ns, decided)
-            return self._refuse(event, reason, now_ns, decided)
+                self._keep_letter(event, reason, decided)
+            return self._refuse(event, reason, decided)
         if known.found is not None:
             event = informed(event, known.found)
-        decision = next(iter(self._handle(event, now_ns, decided)), None)
+        decision = next(iter(self._handle(event, decided)), None)
         refused = isinstance(decision, EventRecorded) and decision.outcome == "rejected"
         if mark is not None and not refused:
             # What was refused may be mended and sent again under its id.
             self._lookup.recorded(mark, known)
         return decision
 
-    def _refuse(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> Decision:
+    def _refuse(self, event: Event, reason: str, decided: _Decided) -> Decision:
         """Answer that an event that is set aside is refused."""
         if isinstance(event, LeadReceived):
             refused = LeadRefused(event.vendor, event.vendor_id, event.channel, reason)
-            return self._handle(refused, now_ns, decided)[0]
+            return self._handle(refused, decided)[0]
         return answered(event, "rejected", reason)
 
-    def _keep_letter(self, event: Event, reason: str, now_ns: int, decided: _Decided) -> None:
+    def _keep_letter(self, event: Event, reason: str, decided: _Decided) -> None:
         """A dead letter of an event that is set aside, for a human."""
         text = msgspec.json.encode(event)
         letter = Undecodable("quarantine", reason, text[:DEAD_BYTES], len(text) > DEAD_BYTES)
-        self._handle(letter, now_ns, decided)
+        self._handle(letter, decided)
 
-    def _handle(self, event: Event, now_ns: int, decided: _Decided) -> list[Decision]:
+    def _handle(self, event: Event, decided: _Decided) -> list[Decision]:
         begun = perf_counter()
         told = event  # by this one it is known, should it make the engine fail
-        if ahead_ns := self.hooks.ahead_ns():
-            event = in_our_time(event, ahead_ns, now_ns)
+        if decided.ahead_ns:
+            event = in_our_time(event, decided.ahead_ns, decided.now_ns)
         try:
-            decisions = self.engine.handle(event, now_ns)
+            decisions = self.engine.handle(event, decided.now_ns)
         except Exception as error:
             # A policy that asks for the impossible would have every lead set aside in turn.
             if self._quarantine is not None and not isinstance(error, PolicyMisbehaved):
-                self._quarantine.add(told, error, now_ns)
+                self._quarantine.add(told, error, decided.now_ns)
             raise
         self.hooks.decided(perf_counter() - begun)
         if decisions:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from distributor.domain.floor import Floor, TeamPlan
 from distributor.errors import BadConfig
-from distributor.settings.checks import MQTT_DIALER, check, is_loopback
+from distributor.settings.checks import check, is_loopback
 from distributor.settings.files import check_files, located, read_toml, store_doubt, store_path
 from distributor.settings.model import (
     AlertSettings,
@@ -37,7 +37,6 @@ from distributor.settings.secrets import fill, read_secret
 from distributor.settings.walk import walk
 
 __all__ = [
-    "MQTT_DIALER",
     "AlertSettings",
     "HttpSettings",
     "HttpTls",

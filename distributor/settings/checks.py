@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from distributor.domain.dialers import WebhookPlan
 from distributor.domain.floor import Floor, FlowPlan
+from distributor.domain.messages import BROKER_TARGET
 from distributor.settings.limits import CENTURY_SECONDS
 from distributor.settings.model import Settings, StandardsSettings, TokenSettings
 from distributor.settings.problems import Problems, near, shown
 
 DEFAULT_TEAM: Final = "default"
-MQTT_DIALER: Final = "mqtt"
-"""The dialer that listens on our MQTT topics: there without being configured."""
 
 _DAYS_OF_A_MONTH: Final = 31
+_TOO_LONG: Final = "is over a century at this time_scale; shorten it or raise time_scale"
 _SCALED: Final = tuple(name for name in FlowPlan.__struct_fields__ if name.endswith("_seconds"))
 
 
@@ -84,7 +84,7 @@ def _flow(flow: FlowPlan, table: Any, policies: Collection[str], problems: Probl
     _policy(flow.policy, "flow.policy", policies, problems)
     for name in _SCALED:
         if getattr(flow, name) / flow.time_scale > CENTURY_SECONDS:
-            problems.add(f"flow.{name}", "is over a century at this time_scale; make one smaller")
+            problems.add(f"flow.{name}", _TOO_LONG)
     # A lease shorter than the standard that nobody wrote down is a choice, not a contradiction.
     written = isinstance(table, dict) and {"first_contact_seconds", "lease_seconds"} <= set(table)
     if written and flow.first_contact_seconds >= flow.lease_seconds:
@@ -117,6 +117,9 @@ def _policy(name: str, path: str, policies: Collection[str], problems: Problems)
 
 
 def _reps(settings: Settings, tree: dict[str, Any], problems: Problems) -> None:
+    for at, rep in enumerate(settings.reps):
+        if (rep.pace_seconds or 0) / settings.flow.time_scale > CENTURY_SECONDS:
+            problems.add(f"reps[{at}].pace_seconds", _TOO_LONG)
     known = _written(tree, "teams")
     if not known:
         return  # without teams any name is one
@@ -156,7 +159,7 @@ def _pools(
     reps = _written(tree, "reps")
     dialers = _written(tree, "dialers")
     if dialers is not None and "mqtt" in tree:
-        dialers.append(MQTT_DIALER)
+        dialers.append(BROKER_TARGET)
     for at, pool in enumerate(settings.pools):
         path = f"pools[{at}]"
         for place, team in enumerate(pool.teams):
@@ -239,8 +242,8 @@ def _bound(
 
 
 def _dialer(dialer: WebhookPlan, path: str, problems: Problems) -> None:
-    if dialer.id == MQTT_DIALER:
-        problems.add(f"{path}.id", f"{shown(MQTT_DIALER)} is reserved; choose another")
+    if dialer.id == BROKER_TARGET:
+        problems.add(f"{path}.id", f"{shown(BROKER_TARGET)} is reserved; choose another")
     if dialer.retry_max_seconds < dialer.retry_first_seconds:
         problems.add(f"{path}.retry_max_seconds", "is below retry_first_seconds; make it larger")
     asks = dialer.lookup is not None and dialer.lookup_found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -93,8 +95,20 @@ def check_files(settings: Settings, problems: Problems) -> None:
         _pair("mqtt.tls", tls.cert_file, tls.key_file, problems)
     if settings.http is not None and settings.http.tls is not None:
         _pair("http.tls", settings.http.tls.cert_file, settings.http.tls.key_file, problems)
-    if os.path.isdir(settings.store.path):  # noqa: PTH112 - Path.is_dir raises for odd names
-        problems.add("store.path", f"{shown(settings.store.path)} is a folder; name a file in it")
+    _store(settings.store.path, problems)
+
+
+def _store(path: str, problems: Problems) -> None:
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - the folder may not be there yet
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            problems.add("store.path", f"{shown(path)} is too long for a file; name it shorter")
+        return
+    if stat.S_ISDIR(mode):
+        problems.add("store.path", f"{shown(path)} is a folder; name a file in it")
+    elif not stat.S_ISREG(mode):
+        problems.add("store.path", f"{shown(path)} is a device or pipe; name a file")
 
 
 def store_doubt(settings: Settings, folder: Path) -> str | None:

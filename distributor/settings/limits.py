@@ -32,6 +32,8 @@ Check = Callable[[Any], str | None]
 
 CENTURY_SECONDS: Final = 3.2e9
 """No duration may be longer: nanoseconds since 1970 must stay within 64 bits."""
+MQTT_TEXT_BYTES: Final = 65_535
+"""What MQTT has room for in a name or a password."""
 
 
 def _between(least: float, most: float) -> Check:
@@ -59,6 +61,30 @@ def _filled(value: str) -> str | None:
     return f"{shown(value)} is empty or has a NUL; write a text or remove the key"
 
 
+def _host(value: str) -> str | None:
+    try:
+        value.encode(
+            "idna"
+        )  # what a look-up does first; refuses an empty part and one over 63 letters
+        good = re.fullmatch(r"\S+", value) is not None and value.isprintable() and value.strip(".")
+    except UnicodeError:
+        good = False
+    if good:
+        return None
+    return (
+        f"{shown(value)} is no host; write a name like broker.example or an address like 127.0.0.1"
+    )
+
+
+def _login(value: str) -> str | None:
+    if value.strip() and value.isprintable() and len(value.encode()) <= MQTT_TEXT_BYTES:
+        return None
+    return (
+        f"{shown(value)} is no name for a broker; write one of up to {MQTT_TEXT_BYTES:,} bytes "
+        "without control characters"
+    )
+
+
 def _page(value: str) -> str | None:
     if re.fullmatch(r"[^\s\"\\{}#]+", value) and value.isprintable():
         return None
@@ -76,12 +102,14 @@ def _one_of(*choices: str) -> Check:
 
 
 def _topic(value: str) -> str | None:
-    bad = any(letter in value for letter in "+#\0") or value.startswith("$")
-    if value and not bad and value.strip("/") == value and len(value) <= 200:
+    bad = any(letter in value for letter in "+#") or value.startswith("$")
+    # Brokers hang up on a topic with control characters.
+    good = value.isprintable() and value.strip("/") == value and len(value) <= 200
+    if value and good and not bad:
         return None
     return (
         f"{shown(value)} is no topic prefix; write 1 to 200 characters without + # or a leading $, "
-        "no / at the ends"
+        "no control characters, no / at the ends"
     )
 
 
@@ -154,18 +182,18 @@ _BYTES: Final = _between(1, 256 * MIB)
 LIMITS: Final[dict[type[Struct], dict[str, Check]]] = {
     StoreSettings: {"path": _filled},
     MqttSettings: {
-        "host": _filled,
+        "host": _host,
         "port": _PORT,
         "topic_prefix": _topic,
         "client_id": _name,
-        "username": _filled,
+        "username": _login,
         "password_file": _filled,
         "password_env": _filled,
         "max_payload_bytes": _BYTES,
         "assign_batch": _between(1, 1000),
     },
     MqttTls: {"ca_file": _filled, "cert_file": _filled, "key_file": _filled},
-    HttpSettings: {"host": _filled, "port": _between(0, 65_535), "max_body_bytes": _BYTES},
+    HttpSettings: {"host": _host, "port": _between(0, 65_535), "max_body_bytes": _BYTES},
     HttpTls: {"cert_file": _filled, "key_file": _filled},
     TokenSettings: {
         "name": _name,

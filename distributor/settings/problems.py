@@ -73,6 +73,11 @@ def near(wrong: str, known: Iterable[str], kinds: str) -> str:
     if not names:
         return f"there are no {kinds}"
     guess = get_close_matches(wrong[:_LONGEST], names, n=1)
-    meant = f"did you mean {guess[0]}? " if guess else ""
+    meant = f"did you mean {_known(guess[0])}? " if guess else ""
     rest = ", ..." if len(names) > _MOST_NAMES else ""
-    return f"{meant}known {kinds}: {', '.join(names[:_MOST_NAMES])}{rest}"
+    return f"{meant}known {kinds}: {', '.join(map(_known, names[:_MOST_NAMES]))}{rest}"
+
+
+def _known(name: str) -> str:
+    """A name as it stands in the file, which may be no name at all: a line break, say, or a novel."""
+    return name if name.isascii() and name.isprintable() and len(name) <= _LONGEST else shown(name)

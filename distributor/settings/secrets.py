@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from distributor.errors import BadConfig
+from distributor.settings.limits import MQTT_TEXT_BYTES
 from distributor.settings.model import (
     HttpSettings,
     Secret,
@@ -21,7 +22,7 @@ from distributor.settings.model import (
 from distributor.settings.problems import Problems
 
 _S = TypeVar("_S", bound=Struct)
-_LONGEST: Final = 64 * 1024
+_TOO_LONG: Final = f"is over {MQTT_TEXT_BYTES:,} bytes; write the secret alone there"
 
 
 def read_secret(file: str | None, env: str | None) -> Secret:
@@ -33,16 +34,26 @@ def read_secret(file: str | None, env: str | None) -> Secret:
     if file is not None:
         try:
             with Path(file).open("rb") as opened:
-                text = opened.read(_LONGEST).decode().strip()
+                raw = opened.read(MQTT_TEXT_BYTES + 1)
+            text = raw.decode().strip() if len(raw) <= MQTT_TEXT_BYTES else ""
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
             raise BadConfig([f"{file!r} cannot be read ({why}); write the secret there"]) from None
+        if len(raw) > MQTT_TEXT_BYTES:
+            raise BadConfig([f"{file!r} {_TOO_LONG}"])
         if not text:
             raise BadConfig([f"{file!r} is empty; write the secret there"])
         return Secret(text)
     text = os.environ.get(env, "").strip() if env and env.isprintable() else ""
     if not text:
         raise BadConfig([f"the environment variable {env!r} is not set; set it to the secret"])
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        remedy = "is no UTF-8 text; set it to the secret"
+        raise BadConfig([f"the environment variable {env!r} {remedy}"]) from None
+    if size > MQTT_TEXT_BYTES:
+        raise BadConfig([f"the environment variable {env!r} {_TOO_LONG}"])
     return Secret(text)
 
 

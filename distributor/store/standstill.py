@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from distributor.domain.floor import Floor, PoolPlan
 from distributor.domain.ids import moment
+from distributor.domain.messages import BROKER_TARGET
 from distributor.domain.rep import Flow, Rep
 from distributor.store.explain import obstacles, verdict
 
@@ -20,10 +21,10 @@ Down = Mapping[str, str]
 
 def dialer_down(plan: PoolPlan, down: Down) -> str:
     """Half a sentence about a pool's dialer that takes nothing, "" where it does."""
-    target = plan.dialer or "mqtt"
+    target = plan.dialer or BROKER_TARGET
     if target not in down:
         return ""
-    name = "the MQTT broker" if target == "mqtt" else f"dialer {target}"
+    name = "the MQTT broker" if target == BROKER_TARGET else f"dialer {target}"
     return f"{name} is away ({down[target] or 'no reason told'})"
 
 

@@ -396,6 +396,15 @@ async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
             await Daemon.start(settings(other, http={"port": first.web.port}))
 
 
+@pytest.mark.parametrize("host", ["nobody.invalid", "192.0.2.1"])
+async def test_a_host_that_is_not_this_machine_s_is_named(tmp_path, monkeypatch, host):
+    monkeypatch.setenv("BOSS", "secret")
+    tokens = [{"name": "boss", "role": "admin", "token_env": "BOSS"}]
+    refused = settings(tmp_path, http={"port": 0, "host": host, "tokens": tokens})
+    with pytest.raises(Unavailable, match=r"http\.host: cannot listen on .*this machine"):
+        await Daemon.start(refused)
+
+
 async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
     tmp_path, open_daemon, connect
 ):

@@ -265,7 +265,7 @@ def test_the_daemon_runs_beside_each_of_its_yardsticks(
     small = ["--leads", "40", "--rate", "200", "--pairs", "1", "--folder", str(tmp_path)]
     assert main(["load", *small, "--json"]) == 0
     found = last_json(capsys.readouterr().out)
-    assert set(found["yardsticks"]) == {"bridge", "library", "committing"}
+    assert set(found["yardsticks"]) == {"bridge", "bare", "committing"}
     runs = [found["daemon"], *found["yardsticks"].values()]
     assert [(run[0]["missing"], run[0]["repeats"]) for run in runs] == [(0, 0)] * 4
 
@@ -274,9 +274,9 @@ def test_the_daemon_runs_beside_each_of_its_yardsticks(
 def test_the_share_of_the_bare_library_is_judged(
     theirs: float, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ours, bridge, library = (load_run_at(rate) for rate in (4_000.0, 9_000.0, theirs))
+    ours, bridge, bare = (load_run_at(rate) for rate in (4_000.0, 9_000.0, theirs))
     plan = Plan(40, 1, 0.0, http=False, results=True, rep_topics=True, assign_batch=1)
-    report = Report(plan, "lease", [Round(ours, {"bridge": bridge, "library": library})])
+    report = Report(plan, "lease", [Round(ours, {"bridge": bridge, "bare": bare})])
     assert report.tell((Disk(0.2, 0.4, 1), Disk(0.2, 0.4, 1)), SimpleNamespace(json=False)) == 0
     judged = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "goal" in line]
     assert judged == [word, "met"]

@@ -18,6 +18,7 @@ from distributor.delivery.messages import (
     Revocation,
 )
 from distributor.domain.events import LeadEvent, LeadReceived, PresenceReported
+from distributor.domain.lead import LEAD_STATES
 from distributor.intake.decode import decode_leads
 from distributor.intake.decode_events import decode_events, decode_presence
 from distributor.intake.directory import Directory
@@ -34,7 +35,7 @@ from distributor.intake.mqtt_intake import MqttIntake
 from distributor.runtime.inbox import Inbox
 from tests.docs.pages import DOCS
 from tools.docs import examples
-from tools.docs.requests import NOTES, name_of, table
+from tools.docs.requests import NOTES, address, name_of, table
 from tools.docs.schemas import MESSAGES
 
 ASYNC: dict[str, Any] = yaml.safe_load((DOCS / "asyncapi.yaml").read_text())
@@ -143,13 +144,14 @@ def test_every_route_of_the_code_is_described_and_no_other() -> None:
     described = {
         (method.upper(), path) for path, methods in OPEN["paths"].items() for method in methods
     }
-    assert described == {(route[0], route[1]) for route in table()}
+    assert described == {(route[0], address(route)) for route in table()}
     assert {name_of(route) for route in table()} == set(NOTES)
 
 
 def test_the_roles_are_those_of_the_code() -> None:
-    for method, path, _, right in table():
-        request = OPEN["paths"][path][method.lower()]
+    for route in table():
+        method, _, _, right = route
+        request = OPEN["paths"][address(route)][method.lower()]
         wanted = sorted(ROLES[right]) if right is not None else []
         assert request.get("x-roles", []) == wanted
         assert bool(request["security"]) == (right is not None)
@@ -162,6 +164,35 @@ def test_every_request_says_what_it_does_and_has_its_parameters() -> None:
             assert len(request["summary"].split()) > 1
             named = {p["name"] for p in request.get("parameters", []) if p["in"] == "path"}
             assert named == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_no_two_paths_differ_in_the_names_of_their_parameters_alone() -> None:
+    """OpenAPI takes them for the same path, and its tools refuse the document."""
+    forms = [re.sub(r"\{\w+\}", "{}", path) for path in OPEN["paths"]]
+    assert sorted(forms) == sorted({re.sub(r"\{\w+\}", "{}", route[1]) for route in table()})
+
+
+def test_a_parameter_says_what_it_takes() -> None:
+    found = {p["name"]: p["schema"] for p in OPEN["paths"]["/v1/leads"]["get"]["parameters"]}
+    assert found["state"]["enum"] == list(LEAD_STATES)
+    assert (found["limit"]["minimum"], found["limit"]["maximum"]) == (1, 1_000)
+    assert all("pattern" in p["schema"] for p in _all_parameters() if p["in"] == "path")
+
+
+def test_what_refuses_an_unknown_parameter_says_so() -> None:
+    """Reads answer it with 400."""
+    for path, methods in OPEN["paths"].items():
+        if path.startswith("/v1/") and "get" in methods:
+            assert "400" in methods["get"]["responses"], path
+
+
+def _all_parameters() -> list[dict[str, Any]]:
+    return [
+        parameter
+        for methods in OPEN["paths"].values()
+        for request in methods.values()
+        for parameter in request.get("parameters", [])
+    ]
 
 
 def test_no_get_has_a_body() -> None:

@@ -14,13 +14,14 @@ from distributor.domain.decisions import Decision
 from distributor.domain.events import Event
 from distributor.domain.floor import Floor
 from distributor.observe.metrics import Metrics
+from distributor.observe.projection import Projection
 from distributor.store import history, projection
 
 READERS: dict[str, Callable[[], Collection[type]]] = {
     "apply": lambda: Apply(State(tag="T3ST", seed=1))._by_type,
     "projection": lambda: projection._HANDLERS,
     "history": lambda: history._DESCRIBE,
-    "metrics": lambda: Metrics(Floor(""), [])._handlers,
+    "metrics": lambda: Projection(Metrics(Floor(""), []), Floor(""))._handlers,
 }
 
 

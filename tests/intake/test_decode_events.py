@@ -171,6 +171,19 @@ def test_half_a_character_costs_an_event_only_that_character() -> None:
     assert presence == PresenceReported("ana", "away", "rep:ana", 0, "\ufffd")
 
 
+@pytest.mark.parametrize(
+    "good", [b"", b', {"event_id": "e2", "type": "contacted", "lead_key": "K"}']
+)
+def test_what_is_wrong_in_an_array_is_kept_as_it_came(good: bytes) -> None:
+    """Also where only its meaning is wrong: the dead letter has the fields that we do not know."""
+    item = b'{"event_id": "e1", "type": "status",  "lead_key": "K1", "call_no": 77}'
+    found = read(b"[" + item + good + b"]")
+    assert isinstance(found, list)
+    assert isinstance(found[0], Invalid)
+    assert found[0].item == item
+    assert [type(event) for event in found[1:]] == [LeadEvent] * (1 if good else 0)
+
+
 def test_an_invalid_event_of_an_array_costs_only_itself() -> None:
     found = read([GOOD, 5, {**GOOD, "type": "sang"}, {**GOOD, "event_id": "e2"}])
     assert isinstance(found, list)

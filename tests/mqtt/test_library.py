@@ -18,7 +18,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from distributor.mqtt.buffered import BufferedSocket
-from distributor.mqtt.shortcuts import install, split_publish
+from distributor.mqtt.options import publish_bytes, publish_properties
+from distributor.mqtt.shortcuts import install, publish, split_publish
 
 _MQTT5 = MQTTProtocolVersion.MQTTv5
 _MQTT311 = MQTTProtocolVersion.MQTTv311
@@ -36,9 +37,10 @@ async def test_the_private_names_of_aiomqtt_are_there() -> None:
 async def test_the_private_names_of_paho_are_there() -> None:
     client = aiomqtt.Client("127.0.0.1", protocol=aiomqtt.ProtocolVersion.V5)._client
     names = (
-        *("_sock", "_in_packet", "_out_messages", "_inflight_messages", "_ping_t"),
+        *("_sock", "_in_packet", "_mid_generate", "_packet_read", "_send_publish", "_ping_t"),
         *("_last_bytes_received", "_create_socket", "_sock_close", "_handle_publish"),
-        *("_handle_pubackcomp", "_ssl_context", "_host", "_connect_timeout"),
+        *("_handle_pubackcomp", "_loop_rc_handle", "_raise_for_invalid_topic"),
+        *("_ssl_context", "_host", "_connect_timeout"),
     )
     for name in names:
         assert hasattr(client, name), name
@@ -57,7 +59,12 @@ async def test_paho_still_uses_them_as_we_think() -> None:
     assert "self._handle_pubackcomp(" in _inside(client, "_packet_handle")
     assert "self._ping_t" in _inside(client, "loop_misc")
     assert "self._last_bytes_received" in _inside(client, "_check_keepalive")
-    assert "if self._max_inflight_messages == 0 or" in _inside(client, "publish")
+    assert "self._loop_rc_handle(rc)" in _inside(client, "loop_read")
+    assert "self._raise_for_invalid_topic(" in _inside(client, "publish")
+    assert "self._send_publish(" in _inside(client, "publish")
+    for bookkeeping in ("_out_messages", "_inflight_messages"):
+        assert bookkeeping not in _inside(client, "_send_publish")
+    assert "packet['info']" not in _inside(client, "_packet_write").split("packet['qos'] == 0")[0]
 
 
 class _Installed:
@@ -70,9 +77,6 @@ class _Installed:
         self.client: Any = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
         self.client.manual_ack_set(True)
         self.client.on_message = lambda _c, _u, message: self.whole.append(message)
-        self.client.on_publish = lambda _c, _u, mid, code, _p: self.answers.append(
-            (mid, code.value)
-        )
         install(
             self.client,
             mqtt5=version == _MQTT5,
@@ -136,24 +140,82 @@ def test_a_message_with_properties_goes_the_librarys_way() -> None:
     assert message.properties.ResponseTopic == "reply"
 
 
-@given(st.sampled_from([0x00, 0x10, 0x80, 0x87, 0x97]), st.sampled_from(["short", "code", "props"]))
-def test_an_answer_frees_its_packet_id_in_every_form(code: int, form: str) -> None:
+@given(
+    st.sampled_from([0x00, 0x10, 0x80, 0x87, 0x97]),
+    st.sampled_from(["short", "code", "props"]),
+    st.integers(1, 65_535),
+)
+def test_an_answer_is_told_in_every_form(code: int, form: str, mid: int) -> None:
     installed = _Installed(_MQTT5)
-    client = installed.client
-    client.max_inflight_messages_set(0)
-    mid = client.publish("t", b"x", 1).mid
-    client._inflight_messages = 1
     packet = mid.to_bytes(2)
     if form == "short":
         code = 0
     else:
         assert ReasonCode(PacketTypes.PUBACK, identifier=code).value == code
-        packet += bytes([code]) + (b"\0" if form == "props" else b"")
-    installed.feed(0x40, packet)
-    installed.feed(0x40, packet)  # a second answer to the same publish is nothing
+        packet += bytes([code])
+    if form == "props":
+        properties: Any = Properties(PacketTypes.PUBACK)  # type: ignore[no-untyped-call]
+        properties.ReasonString = "because"
+        packet += properties.pack()
+    assert installed.feed(0x40, packet) == paho.MQTT_ERR_SUCCESS
     assert installed.answers == [(mid, code)]
-    assert client._inflight_messages == 0
-    assert not client._out_messages
+
+
+def test_an_answer_that_is_none_is_the_librarys_to_complain_of() -> None:
+    installed = _Installed(_MQTT5)
+    with pytest.raises(_packet.MalformedPacket):
+        installed.feed(0x40, b"\0")
+    assert installed.answers == []
+
+
+class _Connected:
+    """What paho needs to believe that it has a socket."""
+
+    def fileno(self) -> int:
+        return 1
+
+
+@given(_PARTS, st.sampled_from([_MQTT5, _MQTT311]), st.binary(max_size=9))
+def test_a_publish_leaves_as_paho_would_send_it(
+    parts: tuple[str, bytes, int, int], version: MQTTProtocolVersion, correlation: bytes
+) -> None:
+    topic, payload, _, command = parts
+    retain = bool(command & 0x01)
+    properties: Any = None
+    if correlation and version == _MQTT5:
+        properties = publish_properties("reply", correlation)
+    sent = []
+    for ours in (True, False):
+        client: Any = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
+        client._sock = _Connected()
+        client._registered_write = True
+        client.on_socket_register_write = lambda *_: None
+        try:
+            if ours:
+                mid = client._mid_generate()
+                assert publish(
+                    client, mid, topic.encode(), payload, retain=retain, properties=properties
+                )
+                assert not client._out_messages
+            else:
+                client.publish(topic, payload, 1, retain, properties)
+            sent.append([packet["packet"] for packet in client._out_packet])
+        except ValueError:
+            sent.append([])
+        client._sock = None
+    assert sent[0] == sent[1]
+    if sent[0]:
+        size = publish_bytes(topic.encode(), payload, properties, mqtt5=version == _MQTT5)
+        assert [len(packet) for packet in sent[0]] == [size]
+
+
+def test_an_impossible_publish_is_refused_and_one_without_a_connection_is_not_sent() -> None:
+    client: Any = paho.Client(CallbackAPIVersion.VERSION2, protocol=_MQTT5)
+    for topic in (b"", b"a/+", b"#", b"x" * 65_536):
+        with pytest.raises(ValueError, match="topic"):
+            publish(client, 1, topic, b"", retain=False, properties=None)
+    assert not publish(client, 1, b"t", b"", retain=False, properties=None)
+    assert not client._out_packet
 
 
 @given(st.lists(st.binary(min_size=1, max_size=100), min_size=1, max_size=10), st.data())

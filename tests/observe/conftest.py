@@ -9,6 +9,7 @@ import pytest
 from distributor.domain.floor import Floor, FlowPlan, PoolPlan, RepPlan, TeamPlan
 from distributor.domain.rep import Rep
 from distributor.observe.metrics import Metrics
+from distributor.observe.projection import Projection
 
 NOW_NS = 1_800_000_000_000_000_000
 
@@ -72,3 +73,23 @@ def floor() -> Floor:
 @pytest.fixture
 def metrics(floor: Floor) -> Metrics:
     return Metrics(floor, ["acme"])
+
+
+@pytest.fixture
+def projection(metrics: Metrics, floor: Floor) -> Projection:
+    return Projection(metrics, floor)
+
+
+class Reader:
+    """Reads samples of a ``Metrics``."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        return self._metrics.registry.get_sample_value(f"distributor_{name}", labels)
+
+
+@pytest.fixture
+def read(metrics: Metrics) -> Reader:
+    return Reader(metrics)

@@ -18,13 +18,14 @@ from distributor.observe import metrics as metrics_module
 from distributor.observe import table
 from distributor.observe.exposition import Exposition
 from distributor.observe.metrics import Metrics
+from distributor.observe.projection import Projection
 from distributor.observe.table import TABLE, Metric
 from tests.observe.conftest import NOW_NS, FakeCensus
 from tests.observe.test_exposition import parsed
-from tests.observe.test_metrics import T0, S, a_lead, entry, knows, life
+from tests.observe.test_projection import T0, S, a_lead, entry, knows, life
 
 APP = Path(__file__).resolve().parents[2] / "distributor" / "app"
-LOOKS_UP = {"counter", "gauge", "histogram"}
+LOOKS_UP = {"counter", "gauge", "histogram", "label"}
 """Methods of ``Metrics`` that measure nothing."""
 
 
@@ -37,12 +38,12 @@ def a_busy_floor(metrics: Metrics, floor: Floor) -> FakeCensus:
             contacts_on_time=3, response_seconds=2.5),
         Rep("bob", "north", state="ready", flow=Flow(0.5, "slow_contact", since_ns=NOW_NS)),
     ]  # fmt: skip
-    decide(metrics, floor)
+    decide(Projection(metrics, floor), floor)
     measure(metrics)
     return census
 
 
-def decide(metrics: Metrics, floor: Floor) -> None:
+def decide(projection: Projection, floor: Floor) -> None:
     lead, test = a_lead(score=0.35), a_lead("K2", test=True)
     known = knows(lead, test)
     missed = d.StandardCounted("K1", "default", "speed_to_contact", False, False)
@@ -56,9 +57,9 @@ def decide(metrics: Metrics, floor: Floor) -> None:
         d.DeadLettered("leads/in/acme", "no JSON", b"?", False),
     )
     done = d.EventRecorded("", "supervisor:mia", "pause", "", "", "ana", T0, "accepted")
-    metrics.project(entry(d.FloorApplied(floor), *life(lead), *life(test), missed), known)
-    metrics.project(entry(held, released, *others), known)
-    metrics.project(Entry(1, T0, SupervisorActed("pause", "mia", "", "ana"), (done,)), known)
+    projection.project(entry(d.FloorApplied(floor), *life(lead), *life(test), missed), known)
+    projection.project(entry(held, released, *others), known)
+    projection.project(Entry(1, T0, SupervisorActed("pause", "mia", "", "ana"), (done,)), known)
 
 
 def measure(metrics: Metrics) -> None:
@@ -108,10 +109,12 @@ async def test_one_that_nobody_feeds_is_found(floor: Floor, monkeypatch, kind: A
 
 
 def used_in_the_application() -> Iterator[str]:
-    """Names that the daemon asks of its ``metrics``."""
+    """Names that the daemon asks of its ``metrics`` and its ``projection``."""
     for path in APP.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("metrics"):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(
+                ("metrics", "projection")
+            ):
                 yield node.attr
 
 
@@ -119,19 +122,19 @@ def test_the_daemon_calls_everything_that_feeds_them() -> None:
     """What is only called by the tests above feeds nothing."""
     feeds = {
         name
-        for name, member in vars(Metrics).items()
+        for name, member in (vars(Metrics) | vars(Projection)).items()
         if callable(member) and not name.startswith("_") and name not in LOOKS_UP
     }
-    # ``project`` hands a new floor on.
+    # The projection hands a new floor on.
     assert feeds - set(used_in_the_application()) == {"take_floor"}
 
 
 def test_every_decision_that_metrics_know_is_projected_above(
-    metrics: Metrics, floor: Floor
+    projection: Projection, floor: Floor
 ) -> None:
     """The busy floor stays complete when a new decision is counted."""
     seen: set[type] = set()
-    handlers = metrics._handlers
+    handlers = projection._handlers
     counted = {kind: handle for kind, handle in handlers.items() if handle is not None}
     for kind, handle in counted.items():
 
@@ -140,5 +143,5 @@ def test_every_decision_that_metrics_know_is_projected_above(
             handle(decision, entry, lead_of)
 
         handlers[kind] = noted
-    decide(metrics, floor)
+    decide(projection, floor)
     assert {kind.__name__ for kind in set(counted) - seen} == set()

@@ -19,6 +19,7 @@ from distributor.domain.journal import Entry
 from distributor.domain.rep import Flow, Rep
 from distributor.observe.exposition import Exposition
 from distributor.observe.metrics import SHOWN_STATES, Metrics, PerRep
+from distributor.observe.projection import Projection
 from distributor.observe.rep_lines import escaped
 from distributor.observe.table import TABLE
 from tests.real import need_program
@@ -313,7 +314,7 @@ async def test_the_loop_runs_while_many_reps_are_written(
 
 
 async def test_decisions_made_during_a_scrape_do_no_harm(
-    metrics: Metrics, census: FakeCensus
+    metrics: Metrics, projection: Projection, census: FakeCensus
 ) -> None:
     census.people = [Rep(f"rep{number}", "north", state="ready") for number in range(3_000)]
     exposition = Exposition(metrics, census)
@@ -323,7 +324,7 @@ async def test_decisions_made_during_a_scrape_do_no_harm(
         await asyncio.sleep(0)
         number += 1
         metrics.connected(f"dialer{number}", True)
-        metrics.project(Entry(number, 0, Ticked(), ()), lambda _: None)
+        projection.project(Entry(number, 0, Ticked(), ()), lambda _: None)
         census.people.append(Rep(f"new{number}", "north"))
     assert parsed(b"".join(task.result()))
 

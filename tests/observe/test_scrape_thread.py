@@ -31,6 +31,7 @@ from distributor.domain.rep import REP_STATES, Rep
 from distributor.observe import exposition as module
 from distributor.observe.exposition import Exposition
 from distributor.observe.metrics import Metrics, PerRep
+from distributor.observe.projection import Projection
 from distributor.observe.rep_lines import Copies, RepLines
 from distributor.settings.policies import Policies
 
@@ -61,6 +62,7 @@ class Hall:
         self.now_ns = NOW_NS
         self.engine = Engine(tag="TEST", seed=1, factories=Policies())
         self.metrics = Metrics(Floor("none"), ["acme"], per_rep)
+        self.projection = Projection(self.metrics, Floor("none"))
         self.exposition = self.new()
         self.count = 0
         self.given: list[tuple[str, str, str]] = []
@@ -77,7 +79,7 @@ class Hall:
         decisions = tuple(self.engine.handle(event, self.now_ns))
         self.exposition.changed(self.engine.take_touched()[1])
         entry = Entry(self.count, self.now_ns, event, decisions)
-        self.metrics.project(entry, self.engine.state.leads.get)
+        self.projection.project(entry, self.engine.state.leads.get)
         self.given += [
             (made.lead_key, made.assignment_id, made.rep)
             for made in decisions

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
 import pytest
 
+from distributor.domain.floor import RepPlan
+from distributor.domain.ids import NANOSECONDS
 from distributor.domain.lead import LeadStatus
 from distributor.domain.rep import RepState
 from policies.fair import Fair
@@ -21,15 +22,15 @@ def test_fair_gives_everybody_the_same_number() -> None:
 
 def test_fair_gives_a_rep_of_half_the_weight_half_the_leads() -> None:
     desk = Desk(Fair)
-    desk.rep(0).weight = 0.5
-    desk.changed(desk.rep(0))
+    desk.settings([RepPlan("rep0", "north", weight=0.5), "rep1", "rep2"])
     desk.give(50)
     assert desk.counts == {"rep0": 10, "rep1": 20, "rep2": 20}
 
 
 def test_an_override_whose_time_is_over_counts_no_more() -> None:
     desk = Desk(Fair, reps=1)
-    desk.rep(0).override, desk.rep(0).override_until_ns = 0.0, desk.now_ns
+    desk.supervise("override", "rep0", 1.0, flow=0.0)
+    desk.now_ns += 2 * NANOSECONDS  # and no tick has ended it
     assert desk.give() == "rep0"
 
 
@@ -62,7 +63,6 @@ def test_a_new_member_starts_with_the_others() -> None:
     desk = Desk(Fair)
     desk.give(60)
     desk.settings(["rep0", "rep1", "rep2", "newcomer"])
-    desk.pool.reps["newcomer"].window = 10_000
     desk.presence("newcomer", "ready")
     desk.give(40)
     assert desk.counts["newcomer"] in (10, 11)
@@ -71,25 +71,27 @@ def test_a_new_member_starts_with_the_others() -> None:
 def test_a_refused_lead_costs_its_turn() -> None:
     desk = Desk(Fair, reps=2)
     assert desk.give() == "rep0"
-    desk.end("L00001", "rejected", blame=True, excluded=True)
-    assert desk.pool.leads["L00001"].rep == "rep1"
+    desk.report("rejected", "L00001")
+    assert desk.leads["L00001"].rep == "rep1"
     assert desk.give() == "rep0"
 
 
 def test_a_failed_delivery_gives_the_turn_back() -> None:
     desk = Desk(Fair, reps=2)
-    assert desk.give() == "rep0"
-    desk.end("L00001", "delivery_failed", blame=False, excluded=True)
-    desk.give(3)
-    assert desk.counts == {"rep0": 2, "rep1": 2}
+    desk.give(4)
+    for name in ("L00001", "L00003"):
+        desk.fail(name, hold=True)
+    before = desk.counts
+    desk.give(10)
+    assert desk.counts - before == {"rep0": 6, "rep1": 4}
 
 
 def bad_leads(desk: Desk, place: int, count: int, status: LeadStatus = "invalid") -> None:
     """The rep's first leads turn out to be bad."""
-    theirs = [key for key, lead in desk.pool.leads.items() if lead.rep == f"rep{place}"]
+    theirs = [key for key, lead in desk.leads.items() if lead.rep == f"rep{place}"]
     for key in theirs[:count]:
         desk.contact(key)
-        desk.finish(key, cause="status", status=status)
+        desk.finish(key, status)
 
 
 def lead_of(desk: Desk, before: Counter[str]) -> int:
@@ -123,11 +125,12 @@ def test_a_lead_whose_badness_is_told_late_is_made_up_for_once() -> None:
     desk.give(4)
     for key in ("L00001", "L00003"):
         desk.contact(key)
-        desk.finish(key, cause="call_limit")
+    desk.advance(desk.pool.flow.call_limit_seconds)
     before = desk.counts
     for key in ("L00001", "L00003"):
-        for status in ("unqualified", "invalid", "invalid"):
-            desk.late(key, status)
+        late: tuple[LeadStatus, ...] = ("unqualified", "invalid", "invalid")
+        for status in late:
+            desk.finish(key, status)
     desk.give(22)
     assert lead_of(desk, before) == 2
 
@@ -145,9 +148,8 @@ def test_what_is_owed_lapses_at_the_end_of_the_day() -> None:
 def test_what_a_rep_is_owed_is_capped_and_paid_back_one_lead_at_a_time() -> None:
     desk = Desk(Fair, reps=2)
     desk.give(16)
-    for lead in [lead for lead in desk.pool.leads.values() if lead.rep == "rep0"]:
-        desk.pool.leads[lead.key] = msgspec.structs.replace(lead, excluded=("rep1",))
-        desk.end(lead.key, "delivery_failed", blame=False, excluded=True)
+    for name in [name for name, lead in desk.leads.items() if lead.rep == "rep0"]:
+        desk.fail(name, hold=True)
     got = "".join(desk.give()[-1] for _ in range(12))
     assert got.count("0") in (7, 8), got
     assert "000" not in got, got
@@ -185,13 +187,10 @@ def test_a_call_of_some_minutes_costs_no_turn() -> None:
 
 def test_an_override_after_the_lead_does_not_change_what_is_given_back() -> None:
     desk = Desk(Fair, reps=2)
-    rep = desk.rep(0)
     desk.give()
-    rep.override = 0.1
-    desk.changed(rep)
-    desk.end("L00001", "delivery_failed", blame=False, excluded=True)
-    rep.override = None
-    desk.changed(rep)
+    desk.supervise("override", "rep0", flow=0.1)
+    desk.fail("L00001", hold=True)
+    desk.supervise("resume", "rep0")
     got = "".join(desk.give()[-1] for _ in range(20))
     assert 9 <= got.count("0") <= 11, got
     assert "000" not in got

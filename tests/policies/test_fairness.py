@@ -5,21 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
 
 import pytest
 
+from distributor.domain.floor import RepPlan
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Lease
 from distributor.domain.rep import Rep
 from policies.baselines.random_rep import Random
 from policies.baselines.round_robin import RoundRobin
+from policies.conformance import SmallFloor
 from policies.fair import Fair
-from policies.miniature import MiniFloor, MiniPool
 from policies.opportunity_fair import OpportunityFair
 from policies.push import PushPolicy
 from policies.rotate import Rotate
-from tests.policies.desk import Desk
+from tests.policies.desk import BarePool, Desk, a_lead
 
 LEADS = 10_000
 Eligible = Callable[[random.Random], list[str]]
@@ -36,22 +36,18 @@ def some(chance: random.Random) -> list[str]:
     return [rep for rep in REPS if chance.random() < 0.6] or REPS
 
 
-class _Ring(MiniPool):
+class _Ring(BarePool):
     """Ten reps who are always free, and one lead at a time for those whom ``eligible`` names."""
 
-    available: Any = None
-
     def __init__(self) -> None:
-        super().__init__()
-        self.reps = {rep: Rep(rep, "t", state="ready", open={}) for rep in REPS}
-        self.available = self.reps
+        super().__init__([Rep(rep, "t", state="ready", open={}) for rep in REPS])
         self.eligible: list[str] = []
-        self.only = Lead("L", "v", "L", "mini", "waiting", self.now_ns, self.now_ns)
+        self.only = a_lead(self.now_ns)
 
-    def may_take(self, rep: Rep, lead: Lead) -> bool:
+    def may_take(self, rep: Rep, lead: Lead, now_ns: int | None = None) -> bool:
         return rep.id in self.eligible
 
-    def best(self, now_ns: int) -> Lead:
+    def best(self, now_ns: int, *, calm: bool = False) -> Lead:
         return self.only
 
     def oldest(self, limit: int) -> Iterator[Lead]:
@@ -66,11 +62,11 @@ def play(policy: type[PushPolicy], eligible: Eligible) -> tuple[float, float]:
     counts, shares = dict.fromkeys(REPS, 0), dict.fromkeys(REPS, 0.0)
     for number in range(LEADS):
         pool.eligible = eligible(chance)
-        pool.only = Lead(f"L{number}", "v", "L", "mini", "waiting", pool.now_ns, pool.now_ns)
-        pool.now_ns += 1_000_000_000
+        pool.only = a_lead(pool.now_ns, f"L{number}")
+        pool.clock.now_ns += 1_000_000_000
         lease = chooser.next_intent(pool.now_ns)
         assert isinstance(lease, Lease)
-        chooser.leased(pool.only, pool.reps[lease.rep], pool.now_ns)
+        chooser.leased(pool.only, pool.members[lease.rep], pool.now_ns)
         counts[lease.rep] += 1
         for rep in pool.eligible:
             shares[rep] += 1 / len(pool.eligible)
@@ -109,11 +105,9 @@ def test_where_chances_are_even_so_are_the_leads(policy: type[PushPolicy]) -> No
 def test_opportunity_fair_owes_nothing_to_who_was_away_or_had_no_free_slot() -> None:
     desk = Desk(OpportunityFair)
     desk.presence("rep2", "away")
-    desk.rep(1).window = 0
-    desk.changed(desk.rep(1))
+    desk.settings(["rep0", RepPlan("rep1", "north", window=0), "rep2"])
     desk.give(90)
-    desk.rep(1).window = 1000
-    desk.changed(desk.rep(1))
+    desk.settings(["rep0", "rep1", "rep2"])
     desk.presence("rep2", "ready")
     before = desk.counts
     desk.give(30)
@@ -122,29 +116,28 @@ def test_opportunity_fair_owes_nothing_to_who_was_away_or_had_no_free_slot() -> 
 
 def test_opportunity_fair_goes_by_an_override_and_a_delivery_that_failed() -> None:
     desk = Desk(OpportunityFair, reps=2)
-    desk.rep(0).override = 0.5
-    desk.changed(desk.rep(0))
+    desk.supervise("override", "rep0", flow=0.5)
     desk.give(300)
     assert 98 <= desk.counts["rep0"] <= 102
-    desk.rep(0).override = 0.0
-    desk.changed(desk.rep(0))
+    desk.supervise("override", "rep0", flow=0.0)
     before = desk.counts
     desk.give(20)
     assert desk.counts["rep0"] == before["rep0"]
     even = Desk(OpportunityFair, reps=2)
     even.give(4)
     for key in ("L00001", "L00003"):
-        even.end(key, "delivery_failed", blame=False, excluded=True)
+        even.fail(key, hold=True)
     before = even.counts
     even.give(10)
     assert (even.counts - before)["rep0"] == 6
 
 
 def test_opportunity_fair_says_what_the_rep_is_due() -> None:
-    floor = MiniFloor(OpportunityFair, 2)
-    floor.presence("rep0", "ready")
-    floor.presence("rep1", "ready")
+    floor = SmallFloor(OpportunityFair, 2)
+    floor.ready()
     floor.lead("A")
     floor.lead("B")
-    assert "rep1 is furthest below its share" in floor.log[-1]
-    assert "leads_due': 0.5" in floor.log[-1]
+    told = floor.intents[-1]
+    assert isinstance(told, Lease)
+    assert "rep1 is furthest below its share" in told.because
+    assert told.numbers["leads_due"] == 0.5

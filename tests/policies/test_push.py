@@ -7,23 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distributor.domain.floor import RepPlan
 from distributor.domain.lead import Lead
 from distributor.domain.policy import Lease
 from distributor.domain.rep import Flow, Rep
+from policies.conformance import SmallFloor
 from policies.fair import Fair
 from policies.least_loaded import LeastLoaded
 from policies.longest_idle import LongestIdle
-from policies.miniature import MiniFloor, MiniPool
 from policies.opportunity_fair import OpportunityFair
 from policies.push import RANKED, PushPolicy, RepOrder
 from policies.rotate import Rotate
 from policies.weighted import Weighted
-from tests.policies.desk import Desk
+from tests.policies.desk import BarePool, Desk, a_lead
 from tests.policies.shipped import ENTRIES, load
 
 PUSH = [Fair, LongestIdle, LeastLoaded, Weighted, Rotate, OpportunityFair]
@@ -32,8 +32,7 @@ PUSH = [Fair, LongestIdle, LeastLoaded, Weighted, Rotate, OpportunityFair]
 def test_a_supervisors_override_slows_a_rep_in_fair_and_weighted() -> None:
     for policy in (Fair, Weighted):
         desk = Desk(policy)
-        desk.rep(1).override = 0.5
-        desk.changed(desk.rep(1))
+        desk.supervise("override", "rep1", flow=0.5)
         desk.give(50)
         assert desk.counts["rep1"] == 10, policy
 
@@ -58,10 +57,10 @@ def test_least_loaded_counts_what_waits_for_a_call_and_what_is_in_one() -> None:
     desk = Desk(LeastLoaded, reps=2)
     desk.give(8)
     assert desk.counts == {"rep0": 4, "rep1": 4}
-    desk.contact(next(key for key, lead in desk.pool.leads.items() if lead.rep == "rep0"))
+    desk.contact(next(key for key, lead in desk.leads.items() if lead.rep == "rep0"))
     desk.give(2)
     assert desk.counts == {"rep0": 5, "rep1": 5}
-    desk.finish(next(key for key, lead in desk.pool.leads.items() if lead.state == "working"))
+    desk.finish(next(key for key, lead in desk.leads.items() if lead.state == "working"))
     assert desk.give() == "rep0"
 
 
@@ -79,8 +78,7 @@ def test_least_loaded_draws_among_equals() -> None:
 def test_weighted_is_smooth() -> None:
     """Weights 5, 1, 1 give a a b a c a a, not five in a row and then the others."""
     desk = Desk(Weighted)
-    desk.rep(0).weight = 5.0
-    desk.changed(desk.rep(0))
+    desk.settings([RepPlan("rep0", "north", weight=5.0), "rep1", "rep2"])
     given_to = [desk.give() for _ in range(7)]
     assert Counter(given_to) == {"rep0": 5, "rep1": 1, "rep2": 1}
     assert given_to[:4] == ["rep0", "rep0", "rep1", "rep0"]
@@ -100,7 +98,7 @@ def test_rotate_goes_round_and_skips_who_is_not_there() -> None:
     desk = Desk(Rotate)
     assert [desk.give() for _ in range(4)] == ["rep0", "rep1", "rep2", "rep0"]
     desk.presence("rep1", "away")
-    assert desk.pool.leads["L00002"].rep == "rep2"
+    assert desk.leads["L00002"].rep == "rep2"
     assert [desk.give(), desk.give()] == ["rep0", "rep2"]
 
 
@@ -108,27 +106,23 @@ def test_rotate_goes_round_and_skips_who_is_not_there() -> None:
 def test_a_lead_that_only_full_reps_may_take_does_not_hold_up_the_others(
     policy: type[PushPolicy],
 ) -> None:
-    floor = MiniFloor(policy, 2)
-    floor.presence("rep0", "ready")
+    floor = SmallFloor(policy, 2)
+    floor.ready("rep0")
     floor.lead("A")
-    floor.presence("rep1", "ready")
-    floor.lead("B", quality=9.0)
-    floor.end("B", "rejected", blame=True, excluded=True)
-    assert floor.pool.leads["B"].state == "waiting"
+    floor.ready("rep1")
+    floor.lead("B", score=1.0)
+    floor.report("rejected", "B")
+    assert floor.leads["B"].state == "waiting"
     floor.lead("C")
-    assert floor.pool.leads["C"].rep == "rep1"
+    assert floor.leads["C"].rep == "rep1"
 
 
 @pytest.mark.parametrize("policy", PUSH)
 def test_a_lease_names_its_runners_up_and_numbers(policy: type[PushPolicy]) -> None:
     desk = Desk(policy, reps=12)
-    lease = desk.log
-    desk.give(3)
-    assert len(lease) == 3
-    desk.pool.leads["X"] = msgspec.structs.replace(
-        desk.pool.leads["L00001"], key="X", state="waiting"
-    )
-    intent = desk.policy.next_intent(desk.now_ns)
+    desk.give(4)
+    assert len(desk.intents) == 4
+    intent = desk.intents[-1]
     assert isinstance(intent, Lease)
     assert len(intent.ranked) == 8
     assert intent.ranked[0][0] == intent.rep
@@ -138,9 +132,9 @@ def test_a_lease_names_its_runners_up_and_numbers(policy: type[PushPolicy]) -> N
 
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name != "lease"])
 def test_whom_another_policy_had_slowed_gets_full_flow_back_once(name: str) -> None:
-    pool = MiniPool()
-    pool.reps["ana"] = Rep("ana", "north", flow=Flow(0.2, "slow_contact", "Slow."))
-    pool.reps["ben"] = Rep("ben", "north", flow=Flow(0.0, "paused", "Lunch."))
+    ana = Rep("ana", "north", flow=Flow(0.2, "slow_contact", "Slow."))
+    ben = Rep("ben", "north", flow=Flow(0.0, "paused", "Lunch."))
+    pool = BarePool([ana, ben])
     new = load(name)()
     new.start(pool, pool.now_ns)
     assert [(rep, flow.value) for rep, flow, _ in new.flow_changes(pool.now_ns)] == [("ana", 1.0)]
@@ -178,8 +172,8 @@ def test_a_decision_among_200_reps_looks_at_the_first_few(policy: type[PushPolic
         lease = chooser.next_intent(pool.now_ns)
         assert isinstance(lease, Lease)
         assert 0 < pool.available.touched <= RANKED
-        pool.reps[lease.rep].open[f"K{number}"] = "assigned"
-        chooser.leased(pool.only, pool.reps[lease.rep], pool.now_ns)
+        pool.members[lease.rep].open[f"K{number}"] = "assigned"
+        chooser.leased(pool.only, pool.members[lease.rep], pool.now_ns)
 
 
 class _Counted(Mapping[str, Rep]):
@@ -202,20 +196,18 @@ class _Counted(Mapping[str, Rep]):
         return len(self._reps)
 
 
-class _Wide(MiniPool):
-    """200 ready reps with a window of 1,000, held as the core holds them: nothing is computed."""
+class _Wide(BarePool):
+    """200 ready reps with a window of 1,000."""
 
-    available: Any = None
+    available: Any
 
     def __init__(self) -> None:
-        super().__init__()
-        for number in range(200):
-            rep = Rep(f"r{number:03}", "t", state="ready", window=1000, open={})
-            self.reps[rep.id] = rep
-        self.available = _Counted(self.reps)
-        self.only = Lead("L", "v", "L", "mini", "waiting", self.now_ns, self.now_ns)
+        names = [f"r{number:03}" for number in range(200)]
+        super().__init__([Rep(name, "t", state="ready", window=1000, open={}) for name in names])
+        self.available = _Counted(self.members)
+        self.only = a_lead(self.now_ns)
 
-    def best(self, now_ns: int) -> Lead | None:
+    def best(self, now_ns: int, *, calm: bool = False) -> Lead | None:
         return self.only
 
 
@@ -242,9 +234,9 @@ def test_a_supervisor_reads_the_number_that_decided_and_its_unit(
     desk.contact("L00001")
     desk.finish("L00001")
     desk.lead("L00004")
-    assert desk.pool.leads["L00004"].rep == "rep0"
-    assert f"'{told}')" in desk.log[-1], desk.log[-1]
-    assert next_told in desk.log[-1], desk.log[-1]
+    assert desk.leads["L00004"].rep == desk.leads["L00001"].rep
+    assert f"'{told}')" in str(desk.intents[-1]), str(desk.intents[-1])
+    assert next_told in str(desk.intents[-1]), str(desk.intents[-1])
 
 
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name != "lease"])
@@ -252,7 +244,7 @@ def test_every_candidate_is_told_by_a_number(name: str) -> None:
     """So that it is shown without the bare score."""
     desk = Desk(load(name), reps=3)
     desk.give(3)
-    offered = [text.partition("ranked=")[2] for text in desk.log if "ranked=" in text]
+    offered = [text.partition("ranked=")[2] for text in map(str, desk.intents) if "ranked=" in text]
     assert offered
     notes = [note for text in offered for note in re.findall(r"'rep\d', [-\d.e]+, '([^']*)'", text)]
     assert len(notes) >= 3

@@ -6,8 +6,8 @@ import pytest
 
 from distributor.domain.rep import Rep
 from policies.baselines.reward_penalty import RewardPenalty
-from policies.miniature import MiniFloor, MiniPool
-from tests.policies.desk import Desk
+from policies.conformance import SmallFloor
+from tests.policies.desk import BarePool, Desk
 
 DAY = 86_400.0
 
@@ -36,12 +36,12 @@ def morning(desk: Desk) -> None:
 
 
 def given(desk: Desk) -> list[int]:
-    return [rule(desk).given(rep, desk.now_ns) for rep in desk.pool.reps.values()]
+    return [rule(desk).given(rep, desk.now_ns) for rep in desk.reps.values()]
 
 
 def answer(desk: Desk, place: int, after: float) -> None:
     """A lead comes to a rep alone, who calls after so many seconds."""
-    others = [rep for rep in desk.pool.reps if rep != f"rep{place}"]
+    others = [rep for rep in desk.reps if rep != f"rep{place}"]
     for rep in others:
         desk.presence(rep, "away")
     desk.number += 1
@@ -72,7 +72,7 @@ def test_leads_go_round_until_each_has_its_maximum() -> None:
     answer(desk, 2, 400.0)
     desk.give(12)
     assert given(desk) == [6, 4, 2]
-    waiting = [lead for lead in desk.pool.leads.values() if lead.state == "waiting"]
+    waiting = [lead for lead in desk.leads.values() if lead.state == "waiting"]
     assert len(waiting) == 2
     assert waiting[0].reason == "daily_maximum"
     assert "All 3 rep(s)" in waiting[0].because
@@ -85,7 +85,6 @@ def test_the_next_day_begins_with_nothing_given() -> None:
     assert given(desk) == [4]
     morning(desk)
     assert given(desk) == [2]  # those that had waited
-    assert not desk.problems
 
 
 def test_it_is_looked_at_before_each_assignment() -> None:
@@ -132,7 +131,6 @@ def test_a_penalty_is_shown_and_a_good_average_ends_it() -> None:
 def test_a_restart_shows_no_penalty_twice() -> None:
     desk = Desk(FewADay, reps=1)
     answer(desk, 0, 400.0)
-    desk.rep(0).flow = desk.flows[0][1]
     again = FewADay()
     for rep, memory in desk.memory.items():
         again.restore(rep, memory)
@@ -142,8 +140,8 @@ def test_a_restart_shows_no_penalty_twice() -> None:
 
 
 def test_a_lead_waits_for_midnight_although_nothing_else_happens() -> None:
-    floor = MiniFloor(FewADay, 1, window=1000)
-    floor.presence("rep0", "ready")
+    floor = SmallFloor(FewADay, 1)
+    floor.ready()
     for number in range(5):
         floor.lead(f"L{number}")
     wake = floor.policy.wake_ns()
@@ -157,9 +155,7 @@ def test_a_lead_waits_for_midnight_although_nothing_else_happens() -> None:
 
 
 def test_a_floor_on_another_time_scale_has_its_own_days() -> None:
-    pool = MiniPool()
-    pool.flow = type(pool.flow)(time_scale=3600.0)
-    pool.reps["ana"] = Rep("ana", "north", window=1000, state="ready", open={})
+    pool = BarePool([Rep("ana", "north", window=1000, state="ready", open={})], time_scale=3600.0)
     policy = FewADay()
     policy.start(pool, pool.now_ns)
     assert policy._day(pool.now_ns + 24 * 1_000_000_000) == policy._day(pool.now_ns) + 1

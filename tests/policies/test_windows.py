@@ -28,7 +28,7 @@ def window(desk: Desk) -> float:
 def set_window(desk: Desk, leads: float) -> None:
     assert isinstance(desk.policy, Windowed)
     desk.policy._of("rep0").window = leads
-    desk.changed(desk.rep(0))
+    desk.ready("rep0")  # it is asked again
 
 
 def limit(desk: Desk) -> int:
@@ -39,10 +39,11 @@ def limit(desk: Desk) -> int:
 
 def answer(desk: Desk, *, done: bool = True) -> None:
     """The rep calls the lead that it has had for longest, and is done with it at once."""
-    key = next(key for key, uncontacted in desk.rep(0).open.items() if uncontacted)
-    desk.contact(key)
+    open_leads = desk.rep(0).open
+    name = next(name for name, lead in desk.leads.items() if open_leads.get(lead.key))
+    desk.contact(name)
     if done:
-        desk.finish(key)
+        desk.finish(name)
 
 
 def in_flight(desk: Desk) -> int:

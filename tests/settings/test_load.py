@@ -12,6 +12,13 @@ from hypothesis import strategies as st
 from distributor.errors import BadConfig
 from distributor.settings import LogSettings, Settings, load, parse, read_secret, to_floor
 
+FLOOR = """
+[[reps]]
+id = "ana"
+[[pools]]
+id = "default"
+"""
+
 MINIMAL = """
 [http]
 [[pools]]
@@ -354,6 +361,95 @@ teams = ["the north"]
 reps = ["a b", "ana"]
 """
     assert [line.partition(":")[0] for line in problems(text)] == ["teams[0].id", "reps[0].id"]
+
+
+@pytest.mark.parametrize("odd", ["\\n", "\\u0000", "\\u202e", "x" * 70_000])
+def test_what_is_no_name_breaks_no_line_where_it_is_listed(problems, odd):
+    """Each problem is one short line, also where it lists the names that there are."""
+    text = f"""
+http = {{}}
+teams = [{{ id = "nort{odd}h" }}]
+reps = [{{ id = "ana", team = "north" }}]
+[[pools]]
+id = "default"
+"""
+    found = problems(text)
+    assert len(found) == 2
+    assert "is no team" in found[1]
+    assert all(line.isprintable() and len(line) < 300 for line in found)
+
+
+@pytest.mark.parametrize("table", ["mqtt", "http"])
+@pytest.mark.parametrize("host", ["a..b", ".", "x" * 64, "a b", "a\\nb", "\\uFFFF", "ä.."])
+def test_a_host_that_can_be_nobody_s_is_refused(problems, table, host):
+    """No look-up takes it: the daemon would never start, or never reach its broker."""
+    (line,) = problems(f'[{table}]\nhost = "{host}"\n{FLOOR}')
+    assert line.startswith(f"{table}.host: ")
+    assert line.endswith(
+        "is no host; write a name like broker.example or an address like 127.0.0.1"
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["broker", "my_broker.example.", "münchen.example", "::1", "10.0.0.9"]
+)
+def test_a_host_may_be_a_name_or_an_address(problems, host):
+    assert problems(f'[mqtt]\nhost = "{host}"\n{FLOOR}') == []
+
+
+@pytest.mark.parametrize("prefix", ["a\\nb", "\\u0001", "\\uFFFF"])
+def test_a_topic_on_which_brokers_hang_up_is_refused(problems, prefix):
+    (line,) = problems(f'[mqtt]\ntopic_prefix = "{prefix}"\n{FLOOR}')
+    assert line.startswith("mqtt.topic_prefix: ")
+    assert "no control characters" in line
+
+
+@pytest.mark.parametrize("name", ["u" * 65_536, "ü" * 32_768, "\\u0001"])
+def test_a_user_name_that_mqtt_has_no_room_for_is_refused(problems, name):
+    (line,) = problems(f'[mqtt]\nusername = "{name}"\n{FLOOR}')
+    assert line.startswith("mqtt.username: ")
+    assert "65,535 bytes" in line
+
+
+def test_a_pace_of_a_rep_is_within_a_century_at_the_time_scale(problems):
+    text = """
+http = {}
+flow = { time_scale = 0.001 }
+reps = [{ id = "ana", pace_seconds = 3.2e6 }, { id = "ben", pace_seconds = 3.3e6 }]
+pools = [{ id = "default" }]
+"""
+    assert problems(text) == [
+        "reps[1].pace_seconds: is over a century at this time_scale; shorten it or raise time_scale"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [("p" * 65_536, "is over 65,535 bytes"), ("p\udcff", "no UTF-8 text")],
+    ids=["long", "bytes"],
+)
+def test_a_secret_that_no_broker_takes_is_refused(problems, tmp_path, monkeypatch, secret, why):
+    """In a file and in the environment."""
+    monkeypatch.setenv("A_SECRET", secret)
+    (tmp_path / "kept").write_bytes(os.fsencode(secret))
+    for key, value in (("password_env", "A_SECRET"), ("password_file", "kept")):
+        (line,) = problems(f'[mqtt]\nusername = "u"\n{key} = "{value}"\n{FLOOR}')
+        assert line.startswith(f"mqtt.{key}: ")
+        assert why in line
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("x" * 300, "is too long for a file; name it shorter"),
+        ("/dev/null", "is a device or pipe; name a file"),
+        (".", "is a folder; name a file in it"),
+    ],
+)
+def test_a_store_that_can_be_no_file_is_refused(problems, path, why):
+    (line,) = problems(f'[store]\npath = "{path}"\n{MINIMAL}')
+    assert line.startswith("store.path: ")
+    assert line.endswith(why)
 
 
 def test_an_id_that_is_there_twice_hides_no_broken_reference(problems):

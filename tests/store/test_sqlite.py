@@ -121,9 +121,13 @@ def removed(path):
 
 def replaced(path):
     other = path.with_name("other.db")
-    with closing(sqlite3.connect(path)) as store, closing(sqlite3.connect(other)) as copy:
-        store.backup(copy)
+    copy_store(path, other)
     other.replace(path)
+
+
+def copy_store(path, other):
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(other)) as copy:
+        source.backup(copy)
 
 
 def moved_with_its_folder(path):
@@ -134,19 +138,22 @@ def without_its_wal(path):
     path.with_name(f"{path.name}-wal").unlink()
 
 
-@pytest.mark.parametrize("put", [os.replace, shutil.copyfile])
-async def test_what_was_put_in_the_place_of_a_store_is_not_mixed_with_its_wal(
-    open_store, tmp_path, put
-):
-    """A supervisor starts the daemon again at once: it must find the backup as it is."""
-    store = await open_store()
+async def backup_and_go_on(store):
+    """A backup of 50 leads. Behind it more are checkpointed, and the last ones are in the -wal alone."""
     await store.append(b.leads_in(1, 50), expect=0, epoch=1)
-    backup = tmp_path / "backup.db"
-    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(backup)) as copy:
-        source.backup(copy)
+    backup = store.path.with_name("backup.db")
+    copy_store(store.path, backup)
     await store.append(b.leads_in(51, 2000), expect=50, epoch=1)
     await pragma(store, "wal_checkpoint(RESTART)")
     await store.append(b.leads_in(2051, 50), expect=2050, epoch=1)
+    return backup
+
+
+@pytest.mark.parametrize("put", [os.replace, shutil.copyfile])
+async def test_what_was_put_in_the_place_of_a_store_is_not_mixed_with_its_wal(open_store, put):
+    """A supervisor starts the daemon again at once: it must find the backup as it is."""
+    store = await open_store()
+    backup = await backup_and_go_on(store)
     store.look()
     put(backup, store.path)
     with pytest.raises(StoreFailed, match=r"its -wal is kept as store\.db-wal\.replaced"):
@@ -176,16 +183,10 @@ async def test_a_store_whose_file_is_taken_away_takes_nothing_more(store, happen
     assert store.last_seq == 1
 
 
-async def test_a_backup_among_the_old_wal_is_refused_with_what_to_remove(open_store, tmp_path):
+async def test_a_backup_among_the_old_wal_is_refused_with_what_to_remove(open_store):
     """What was written after the last checkpoint is of another file than the one that lies there."""
     store = await open_store()
-    await store.append(b.leads_in(1, 50), expect=0, epoch=1)
-    backup = tmp_path / "backup.db"
-    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(backup)) as copy:
-        source.backup(copy)
-    await store.append(b.leads_in(51, 2000), expect=50, epoch=1)
-    await pragma(store, "wal_checkpoint(RESTART)")
-    await store.append(b.leads_in(2051, 50), expect=2050, epoch=1)
+    backup = await backup_and_go_on(store)
     wal = store.path.with_name(f"{store.path.name}-wal")
     left = wal.read_bytes()
     await store.close()

@@ -9,7 +9,16 @@ from distributor import __version__
 from distributor.intake.http_api import Route
 from distributor.intake.http_intake import FORM
 from tools.docs import examples
-from tools.docs.requests import NOTES, errors_of, name_of, parameters, roles, summary, table
+from tools.docs.requests import (
+    NOTES,
+    address,
+    errors_of,
+    name_of,
+    parameters,
+    roles,
+    summary,
+    table,
+)
 from tools.docs.schemas import ACTIONS, MESSAGES, one_or_array, ref, schemas
 from tools.docs.views import VIEWS
 
@@ -49,7 +58,7 @@ def openapi() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in table():
-        paths.setdefault(route[1], {})[route[0].lower()] = _request(route)
+        paths.setdefault(address(route), {})[route[0].lower()] = _request(route)
     return paths
 
 
@@ -82,6 +91,9 @@ def _body(route: Route) -> dict[str, Any]:
             "schema": {
                 "type": "object",
                 "description": "The fields of a lead as text; any other field becomes an attribute.",
+                "additionalProperties": {"type": "string"},
+                "minProperties": 1,
+                "maxProperties": 1000,
             },
             "example": {"id": "1001", "first_name": "Rosa", "phone": "(212) 555-0187"},
         }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Final, cast
+import re
+from typing import Any, Final, cast, get_args
 
 from msgspec import Struct
 
+from distributor.domain.ids import NAME_PATTERN
+from distributor.domain.lead import LEAD_STATES, LeadStatus
 from distributor.intake.http_api import Route, routes
 from distributor.intake.http_auth import ROLES
 from distributor.intake.http_parts import Parts
@@ -31,8 +34,16 @@ _PAGE: Final = {
     "status": "only leads of this status",
     "pool": "only leads of this pool",
     "rep": "only leads of this rep",
-    "limit": "1 to 1,000; 100 where it is left out",
+    "limit": "leads on the page",
     "after": "the cursor `next` of the page before",
+}
+
+_NAMED: Final = re.compile(r"\{(\w+)\}")
+_PATTERNS: Final = {"vendor": NAME_PATTERN, "rep": NAME_PATTERN, "lead_key": "^[A-Za-z0-9]{1,20}$"}
+_QUERY: Final[dict[str, dict[str, Any]]] = {
+    "state": {"enum": list(LEAD_STATES)},
+    "status": {"enum": list(get_args(LeadStatus))},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1_000, "default": 100},
 }
 
 NOTES: Final[dict[str, Note]] = {
@@ -47,12 +58,12 @@ NOTES: Final[dict[str, Note]] = {
     "assign": Note("LeadView", "AssignAction", errors=_ACT),
     "recycle": Note("LeadView", "RecycleAction", errors=_ACT),
     "close": Note("LeadView", "CloseAction", errors=_ACT),
-    "list_reps": Note("RepPage"),
-    "get_rep": Note("RepView", errors=(404,)),
+    "list_reps": Note("RepPage", errors=(400,)),
+    "get_rep": Note("RepView", errors=_READ),
     "pause": Note("RepView", "RepAction", errors=_ACT),
-    "resume": Note("RepView", "RepAction", errors=_ACT),
+    "resume": Note("RepView", errors=_ACT),
     "override": Note("RepView", "OverrideAction", errors=_ACT),
-    "list_exceptions": Note("ExceptionPage"),
+    "list_exceptions": Note("ExceptionPage", errors=(400,)),
     "get_metrics": Note("Metrics"),
     "get_health": Note("Health", errors=(503,)),
     "get_ready": Note("Health", errors=(503,)),
@@ -99,14 +110,31 @@ def errors_of(route: Route) -> list[int]:
     return sorted(found)
 
 
+def address(route: Route) -> str:
+    """The path as OpenAPI wants it: paths that differ in the names of their parameters alone are one
+    there, and the parameter is called by each of its names."""
+    ways = [_parts(other[1]) for other in table() if _form(other[1]) == _form(route[1])]
+    alike = ["_or_".join(dict.fromkeys(names)) for names in zip(*ways, strict=True)]
+    return _NAMED.sub(lambda _: f"{{{alike.pop(0)}}}", route[1])
+
+
 def parameters(route: Route) -> list[dict[str, Any]]:
     """Path and query parameters as OpenAPI wants them."""
-    path = [part[1:-1] for part in route[1].split("/") if part.startswith("{")]
-    found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in path
-    ]
+    found: list[dict[str, Any]] = []
+    for called, name in zip(_parts(address(route)), _parts(route[1]), strict=True):
+        note = {} if called == name else {"description": f"The {name}."}
+        kind = {"type": "string", "pattern": _PATTERNS[name]}
+        found.append({"name": called, "in": "path", "required": True, **note, "schema": kind})
     for name, about in NOTES[name_of(route)].query.items():
-        kind = "integer" if name == "limit" else "string"
-        found.append({"name": name, "in": "query", "description": about, "schema": {"type": kind}})
+        kind = _QUERY.get(name, {"type": "string"})
+        query = {"name": name, "in": "query", "description": about}
+        found.append({**query, "allowEmptyValue": True, "schema": kind})
     return found
+
+
+def _parts(path: str) -> list[str]:
+    return _NAMED.findall(path)
+
+
+def _form(path: str) -> str:
+    return _NAMED.sub("{}", path)

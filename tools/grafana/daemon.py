@@ -23,7 +23,7 @@ def daemon(limits: Limits) -> Board:
             Row("Promises", _promises()),
             Row("Decisions", _decisions()),
             Row("Deliveries", _deliveries(limits)),
-            Row("Inside", _inside()),
+            Row("Inside", (*_loop_and_store(), *_resources(), *_surroundings())),
         ),
     )
 
@@ -38,7 +38,7 @@ def _promises() -> tuple[Placed, ...]:
             q.now(f"min({q.up()})"),
             unit="none",
             colours=style.steps(style.BAD, (1, style.GOOD)),
-            mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
+            mappings=(style.UP,),
         ),
         p.stat_panel(
             "Leads unaccounted for",
@@ -170,8 +170,7 @@ def _deliveries(limits: Limits) -> tuple[Placed, ...]:
     )
 
 
-def _inside() -> tuple[Placed, ...]:
-    opened = f"process_open_fds{{{q.J}}} / process_max_fds{{{q.J}}}"
+def _loop_and_store() -> tuple[Placed, ...]:
     return (
         p.lines_panel(
             "Event loop's lag",
@@ -197,6 +196,12 @@ def _inside() -> tuple[Placed, ...]:
             q.Query(q.quantile(0.99, "store_batch_rows"), "99 of 100"),
             unit=style.COUNT,
         ),
+    )
+
+
+def _resources() -> tuple[Placed, ...]:
+    opened = f"process_open_fds{{{q.J}}} / process_max_fds{{{q.J}}}"
+    return (
         p.lines_panel(
             "Processor",
             "Share of one core that the process uses. Near 100 % the daemon is at its limit.",
@@ -233,6 +238,11 @@ def _inside() -> tuple[Placed, ...]:
             colours=style.steps("transparent", (0.8, style.BAD)),
             most=1,
         ),
+    )
+
+
+def _surroundings() -> tuple[Placed, ...]:
+    return (
         p.lines_panel(
             "Time of a scrape",
             "How long Prometheus waits for /metrics. It grows with the reps; [metrics] per_rep = held_back "

@@ -63,7 +63,7 @@ def _promise(limits: Limits) -> tuple[Placed, ...]:
             unit="none",
             width=2,
             colours=style.steps(style.BAD, (1, style.GOOD)),
-            mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
+            mappings=(style.UP,),
         ),
         p.stat_panel(
             f"In {limits.contact_text}",

@@ -133,7 +133,7 @@ def _door() -> tuple[Placed, ...]:
             width=6,
             height=6,
             colours=style.steps(style.BAD, (1, style.GOOD)),
-            mappings=(style.words({"0": ("down", style.BAD), "1": ("up", style.GOOD)}),),
+            mappings=(style.UP,),
             absent="no peers",
         ),
         p.stat_panel(

@@ -154,6 +154,9 @@ def words(meanings: dict[str, tuple[str, str | None]]) -> models.ValueMap:
     )
 
 
+UP: Final = words({"0": ("down", BAD), "1": ("up", GOOD)})
+"""For what is there or not."""
+
 REASON_WORDS: Final = {
     "slow_contact": "slow to contact",
     "full_pipeline": "enough leads in hand",

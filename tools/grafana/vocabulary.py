@@ -11,6 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from distributor.domain.floor import Floor, PoolPlan, TeamPlan
+from distributor.domain.messages import BROKER_TARGET
 from distributor.mqtt.values import LinkCounters
 from distributor.observe.families import number
 from distributor.observe.metrics import SHOWN_STATES, THROTTLE_REASONS, Metrics
@@ -42,8 +43,8 @@ def vocabulary(settings: Settings) -> dict[str, Series]:
     """Name -> series, for a daemon with these settings and a Prometheus with our rules."""
     floor = to_floor(settings)
     metrics = Metrics(_peopled(floor), ["acme"])
-    metrics.targets(["mqtt"])
-    metrics.connected("mqtt", up=True)
+    metrics.targets([BROKER_TARGET])
+    metrics.connected(BROKER_TARGET, up=True)
     found: dict[str, Series] = {}
     for row in TABLE:
         found |= dict(_of_row(row, _values(row, metrics), floor))

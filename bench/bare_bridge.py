@@ -17,7 +17,7 @@ from distributor.mqtt import MqttSettings
 from distributor.mqtt.options import make_client
 
 
-class LibraryBridge:
+class BareBridge:
     """Messages by callback, publishes by their packet id; no more in flight than the broker takes."""
 
     def __init__(self, client: aiomqtt.Client, topics: list[str], sizes: list[int]) -> None:
@@ -62,7 +62,7 @@ async def bridge_until(
 ) -> int:
     """Bridge from ``topic`` until ``stop`` is set; prints ``ready``. The number of messages."""
     client = make_client(settings, mqtt5=True, will=None, tls=None, timeout_seconds=10.0)
-    bridge = LibraryBridge(client, topics, sizes)
+    bridge = BareBridge(client, topics, sizes)
     async with client:
         wire: Any = client._client.socket()
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,17 +1,10 @@
-"""One scene in two processes that hash differently: what depends on the order of a set shows here.
-
-    python -m policies.hash_seeds MODULE:NAME ...
-
-prints the intents of the policies that the factories make, a line each.
-"""
+"""One scene in two processes that hash differently: what depends on the order of a set shows here."""
 
 from __future__ import annotations
 
-import functools
-import importlib
 import subprocess
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distributor.domain.policy import PolicyFactory
@@ -26,7 +19,7 @@ def two_runs(*factories: PolicyFactory) -> tuple[list[str], list[str], str]:
     path = ":".join(part or "." for part in sys.path)
     runs = [
         subprocess.Popen(  # noqa: S603 - this interpreter, and names that were just looked up
-            [sys.executable, "-m", "policies.hash_seeds", *names],
+            [sys.executable, "-m", "policies.conformance", *names],
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -48,18 +41,3 @@ def _importable(factory: PolicyFactory) -> str:
     for part in path.split("."):
         found = getattr(found, part, None)
     return f"{module}:{path}" if found is factory and module != "__main__" else ""
-
-
-def main(names: list[str]) -> None:
-    """Print the intents of one scene under each policy."""
-    from policies.conformance import seeded_log  # noqa: PLC0415 - which imports this module
-
-    for name in names:
-        module, _, path = name.partition(":")
-        factory = functools.reduce(getattr, path.split("."), importlib.import_module(module))
-        for intent in seeded_log(cast("PolicyFactory", factory)):
-            sys.stdout.write(f"{name} {intent}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
