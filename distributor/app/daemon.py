@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
 from distributor import __version__
 from distributor.app.census import EngineCensus, rep_view
 from distributor.app.links import BrokerSide, DialerSide
-from distributor.app.recovery import Recovered, recover
+from distributor.app.recovery import recover
+from distributor.app.services import Services
 from distributor.app.surroundings import watch_clock, watch_store
+from distributor.app.undelivered import Undelivered
 from distributor.app.web import WebSide
 from distributor.delivery.delays import DelayWatch
-from distributor.delivery.messages import Routes, compose, receivers, rfc3339
+from distributor.delivery.messages import Routes, compose, rfc3339
 from distributor.delivery.outbox import Outbox
 from distributor.domain.events import (
-    DeliveryDelayed,
-    DeliveryFailed,
     Event,
     FloorChanged,
     Started,
@@ -40,17 +40,15 @@ from distributor.runtime.inbox import Inbox, Submission
 from distributor.runtime.quarantine import Quarantine
 from distributor.settings import Settings, to_floor
 from distributor.settings.policies import Remembered
-from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Container, Coroutine, Iterator, Sequence
 
-    from distributor.core.engine import Engine
-    from distributor.delivery.lanes import Item
+    from distributor.app.recovery import Recovered
     from distributor.domain.decisions import Decision
     from distributor.domain.journal import CommitStats, Entry
-    from distributor.domain.messages import Outgoing, Result, Settlement
+    from distributor.domain.messages import Outgoing, Result
 
 log = structlog.get_logger(__name__)
 
@@ -62,115 +60,64 @@ FLUSH_SECONDS = 2.0
 
 
 class Daemon:
-    """One running distributor. ``start``, then ``failed`` ends when a service did, then ``stop``.
+    """One running distributor: ``start``, then ``failed`` ends when a service did, then ``stop``.
     ``start`` is ``recover``, which may be cancelled, and ``open``."""
 
-    engine: Engine
-    store: SQLiteStore
-    outbox: Outbox
-    metrics: Metrics
-    projection: Projection
-    dispatcher: Dispatcher
-    recovered: Recovered
-
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
-        self.settings = settings
-        self.clock = clock or Clock()
-        self.inbox = Inbox()
-        self.broker: BrokerSide | None = None
-        self.dialers: DialerSide | None = None
-        self.web: WebSide | None = None
-        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._dispatching: asyncio.Task[None] | None = None
-        self._routes = _routes(settings)
-
-    # -- start ---------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Recover, open the ways out, then the ways in."""
-        await self.recover()
-        await self.open()
-
-    async def recover(self) -> None:
-        """Take the store and come to where its last commit was. Raises ``StoreFailed``, and ``BadConfig``
-        where the store cannot be."""
-        store = self.settings.store
-        with _told("start_failed"):
-            self.store = await SQLiteStore.open(store.path, store.synchronous, entropy=entropy)
-            try:
-                self.recovered = await recover(self.store, Remembered())
-                self.engine = self.recovered.engine
-                self.engine.resume()
-                self.clock.go_on_from(self.engine.state.now_ns)
-            except BaseException:
-                await self.abandon()
-                raise
-            if self.store.is_new:
-                log.warning("new_store_made", store=str(self.store.path), remedy=_NEW_STORE_REMEDY)
-
-    async def open(self) -> None:
-        """Open the ways out, then the ways in. Raises ``BadConfig`` (a template), ``Unavailable``
-        (a port in use) before anything was taken in."""
-        with _told("start_failed"):
-            try:
-                self._observe()
-                await self._open_exits()
-                self._dispatch()
-                await self._abandon_strangers()
-                await self._open_entrances()
-            except BaseException:
-                await self.abandon()
-                raise
-        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
-
-    def _observe(self) -> None:
-        settings = self.settings
-        self._directory = _directory(settings, self.engine.state.reps)
+    def __init__(
+        self, settings: Settings, clock: Clock, store: SQLiteStore, recovered: Recovered
+    ) -> None:
         if problems := standards.unreadable(settings.flow):
             raise BadConfig(problems)
-        floor = to_floor(settings)
+        self.settings = settings
+        self.clock = clock
+        self.store = store
+        self.recovered = recovered
+        self.engine = recovered.engine
+        self.inbox = Inbox()
+        self._services = Services()
+        self.failed = self._services.failed
+        self._dispatching: asyncio.Task[None] | None = None
+        self._directory = _directory(settings, self.engine.state.reps)
+        self._routes = _routes(settings)
+        self._floor_sent = to_floor(settings)
         vendors = [vendor.id for vendor in settings.vendors]
-        self.metrics = Metrics(floor, vendors, settings.metrics.per_rep)
-        self.projection = Projection(self.metrics, floor)
-        self.metrics.take_standard_targets(standards.targets(settings.standards))
-        self.metrics.reloaded(True, self.clock.now_ns())
+        self.metrics = Metrics(self._floor_sent, vendors, settings.metrics.per_rep)
+        self.projection = Projection(self.metrics, self._floor_sent)
+        self._undelivered = Undelivered(self.inbox, self.engine.state, lambda: self._routes)
+        self.outbox = self._make_outbox()
+        self.delays = DelayWatch(
+            self.outbox, clock.now_ns, lambda: self.settings.flow, self._undelivered.delayed
+        )
+        self._census = EngineCensus(self.engine.state, self.outbox, store.path, clock.now_ns)
+        self.exposition = Exposition(self.metrics, self._census)
+        self.dispatcher = Dispatcher(
+            self.engine,
+            store,
+            self.inbox,
+            self._hooks(),
+            epoch=store.epoch,
+            next_outbox_id=store.next_outbox_id,
+            quarantine=Quarantine(store.path.with_suffix(".quarantine.jsonl")),
+        )
+        self.dialers = DialerSide(settings, self.outbox, clock, self.mark_target)
+        self.broker = BrokerSide(settings.mqtt, self) if settings.mqtt is not None else None
+        self.web: WebSide | None = None
 
-    async def _open_exits(self) -> None:
+    def _make_outbox(self) -> Outbox:
         targets = [dialer.id for dialer in self.settings.dialers]
         if self.settings.mqtt is not None:
             targets.insert(0, BROKER_TARGET)
-        self.outbox = Outbox(
+        return Outbox(
             targets,
             self.store.pending,
             self.clock.now_ns,
             on_settlement=lambda: self.dispatcher.settle_soon(),
             on_result=self._settled,
-            on_given_up=self._given_up,
+            on_given_up=self._undelivered.given_up,
         )
-        self.delays = DelayWatch(
-            self.outbox,
-            self.clock.now_ns,
-            lambda: self.settings.flow,
-            self._delayed,
-        )
-        self.metrics.targets(targets)
-        for dialer in self.settings.dialers:
-            self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
-        if self.settings.mqtt is not None:
-            self.metrics.connected(BROKER_TARGET, False)
-        for set_aside in await self.store.set_aside():
-            self.metrics.set_aside(*set_aside)
-        await self.outbox.load()
-        census = EngineCensus(self.engine.state, self.outbox, self.store.path, self.clock.now_ns)
-        self._census = census
-        self.exposition = Exposition(self.metrics, census)
-        self.dialers = DialerSide(self.settings, self.outbox, self.clock, self.mark_target)
-        if self.settings.mqtt is not None:
-            self.broker = BrokerSide(self.settings.mqtt, self)
 
-    def _dispatch(self) -> None:
-        hooks = Hooks(
+    def _hooks(self) -> Hooks:
+        return Hooks(
             now_ns=self.clock.now_ns,
             ahead_ns=self.clock.ahead_ns,
             steady_ns=steady_ns,
@@ -184,31 +131,78 @@ class Daemon:
             acked=self.metrics.acked,
             repeated=self.metrics.repeated,
         )
-        self.dispatcher = Dispatcher(
-            self.engine,
-            self.store,
-            self.inbox,
-            hooks,
-            epoch=self.store.epoch,
-            next_outbox_id=self.store.next_outbox_id,
-            quarantine=Quarantine(self.store.path.with_suffix(".quarantine.jsonl")),
-        )
-        self._floor_sent = to_floor(self.settings)
+
+    # -- start ---------------------------------------------------------------------------------
+
+    @classmethod
+    async def start(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
+        """Recover, open the ways out, then the ways in."""
+        daemon = await cls.recover(settings, clock=clock)
+        await daemon.open()
+        return daemon
+
+    @classmethod
+    async def recover(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
+        """Take the store and come to where its last commit was. Raises ``StoreFailed``, and ``BadConfig``
+        where the store cannot be, or for a limit that the metrics cannot judge."""
+        clock = clock or Clock()
+        path, synchronous = settings.store.path, settings.store.synchronous
+        with _told("start_failed"):
+            store = await SQLiteStore.open(path, synchronous, entropy=entropy)
+            try:
+                recovered = await recover(store, Remembered())
+                recovered.engine.resume()
+                clock.go_on_from(recovered.engine.state.now_ns)
+                daemon = cls(settings, clock, store, recovered)
+            except BaseException:
+                await store.close()
+                raise
+            if store.is_new:
+                log.warning("new_store_made", store=str(store.path), remedy=_NEW_STORE_REMEDY)
+        return daemon
+
+    async def open(self) -> None:
+        """Open the ways out, then the ways in. Raises ``BadConfig`` (a template), ``Unavailable``
+        (a port in use) before anything was taken in."""
+        with _told("start_failed"):
+            try:
+                await self._open_exits()
+                self._dispatch()
+                await self._undelivered.abandon_strangers(
+                    self.outbox, await self.store.outbox_targets()
+                )
+                await self._open_entrances()
+            except BaseException:
+                await self.abandon()
+                raise
+        log.info("ready", version=__version__, epoch=self.store.epoch, store=str(self.store.path))
+
+    async def _open_exits(self) -> None:
+        self._show_settings()
+        self.metrics.targets(self.outbox.targets)
+        for dialer in self.settings.dialers:
+            self.metrics.connected(dialer.id, True)  # a dialer is asked until it fails
+        if self.settings.mqtt is not None:
+            self.metrics.connected(BROKER_TARGET, False)
+        for set_aside in await self.store.set_aside():
+            self.metrics.set_aside(*set_aside)
+        await self.outbox.load()
+
+    def _dispatch(self) -> None:
+        begin = self._services.begin
         self.inbox.push(Submission(self._first_events()))
-        self._dispatching = self._serve(self.dispatcher.run(), "dispatcher")
-        self._serve(self.outbox.run(), "outbox")
-        self._serve(self.delays.run(), "delays")
-        self._serve(watch_loop_lag(self.metrics.loop_lag), "loop lag")
-        self._serve(watch_store(self.store), "store watch")
-        ahead = self.clock.ahead_seconds
-        self._serve(watch_clock(ahead, self.metrics.clock_ahead), "clock watch")
+        self._dispatching = begin(self.dispatcher.run(), "dispatcher")
+        begin(self.outbox.run(), "outbox")
+        begin(self.delays.run(), "delays")
+        begin(watch_loop_lag(self.metrics.loop_lag), "loop lag")
+        begin(watch_store(self.store), "store watch")
+        begin(watch_clock(self.clock.ahead_seconds, self.metrics.clock_ahead), "clock watch")
 
     def _first_events(self) -> list[Event]:
         """What every start tells the engine: a new epoch, the floor if it changed, the targets."""
         events: list[Event] = [Started(self.store.epoch, __version__, new_salt())]
-        floor = to_floor(self.settings)
-        if floor != self.engine.state.floor:
-            events.append(FloorChanged(floor))
+        if self._floor_sent != self.engine.state.floor:
+            events.append(FloorChanged(self._floor_sent))
         known = {dialer.id for dialer in self.settings.dialers}
         for target in sorted(self.engine.state.targets_down):
             if target in known or (target == BROKER_TARGET and self.settings.mqtt is None):
@@ -218,75 +212,16 @@ class Daemon:
         return events
 
     async def _open_entrances(self) -> None:
-        if self.dialers is not None:
-            for coroutine in await self.dialers.services():
-                self._serve(coroutine, "webhook")
+        for coroutine in self.dialers.services():
+            self._services.begin(coroutine, "webhook")
         if self.broker is not None:
             for coroutine in self.broker.services():
-                self._serve(coroutine, "mqtt")
+                self._services.begin(coroutine, "mqtt")
         if self.settings.http is not None:
-            self.web = WebSide(self)
+            self.web = WebSide(self.settings.http, self)
             await self.web.start()
 
-    def _serve(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        task.add_done_callback(self._service_ended)
-        self._tasks.append(task)
-        return task
-
-    def _service_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self.failed.done():
-            return
-        error = task.exception()
-        if error is not None:
-            log.error("service_failed", service=task.get_name(), error=str(error) or repr(error))
-            self.failed.set_result(error)
-
-    async def _abandon_strangers(self) -> None:
-        """Give up what waits for a dialer that is no longer configured: its leads go on elsewhere."""
-        for target in await self.store.outbox_targets():
-            if target in self.outbox.targets:
-                continue
-            reason = f"dialer {target} is no longer configured"
-            given_up = await self.outbox.abandon(target, reason)
-            log.error("outbox_abandoned", target=target, messages=len(given_up), reason=reason)
-            for message, settlement in given_up:
-                events = []
-                if message.kind == "assign":
-                    events.append(DeliveryFailed(message.message_id, reason, hold=False))
-                self.inbox.push(Submission(events, settlement=settlement))
-
-    def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
-        self.metrics.delivered(message.target, result, seconds)
-        self.delays.settled(message, result, seconds)
-
-    def _delayed(self, assignment_ids: Sequence[str], delivered: bool, reason: str) -> None:
-        if self.inbox.open:
-            event = DeliveryDelayed(tuple(assignment_ids), delivered, reason)
-            self.inbox.push(Submission([event]))
-
-    def _given_up(self, item: Item, settlement: Settlement) -> bool:
-        """A dialer refused an assignment for good, or nobody knows whether it has it: a human decides
-        about the lead. Also while we stop: the last commit takes it along."""
-        message = item.message
-        if not self._carries_assignment(message):
-            return False
-        doubtful = settlement.result == "in_doubt" or not item.untaken
-        may_have_it = "may have it all the same, ask there first: " if doubtful else ""
-        reason = f"{message.target}: {may_have_it}{settlement.error}"
-        failed = DeliveryFailed(message.message_id, reason, hold=True, doubtful=doubtful)
-        self.inbox.push(Submission([failed], settlement=settlement))
-        return True
-
-    def _carries_assignment(self, message: Outgoing) -> bool:
-        """Whether its receiver is the one who calls: a dialer, or the rep's desktop where no dialer
-        is told of the lead."""
-        lead = self.engine.state.leads.get(message.order_key)
-        if message.kind != "lead" or lead is None:
-            return message.kind == "assign"
-        return not receivers(lead.dialer, lead, self._routes)[0]
-
-    # -- what the loop hands on ----------------------------------------------------------------
+    # -- what the loop and delivery hand on ----------------------------------------------------
 
     def _compose(self, decisions: Sequence[Decision], at_ns: int) -> list[Outgoing]:
         return compose(decisions, self.engine.state.leads, self._routes, at_ns)
@@ -301,6 +236,10 @@ class Daemon:
                 for line in lead_lines(entry):
                     tell = log.info if line["attempt"] == 1 else log.debug
                     tell("assigned", **line)
+
+    def _settled(self, message: Outgoing, result: Result, seconds: float) -> None:
+        self.metrics.delivered(message.target, result, seconds)
+        self.delays.settled(message, result, seconds)
 
     def mark_target(self, target: str, up: bool, reason: str) -> None:
         """A dialer stopped or began to take messages: the core learns it like everything else."""
@@ -357,10 +296,6 @@ class Daemon:
             problems.append(self.broker.problem)
         return problems
 
-    def reader(self) -> StoreReader:
-        """A reader of the store, for requests."""
-        return StoreReader(self.store.path)
-
     # -- new settings --------------------------------------------------------------------------
 
     async def take_settings(self, settings: Settings) -> None:
@@ -368,12 +303,11 @@ class Daemon:
         if problems := standards.unreadable(settings.flow):
             self.refuse_settings(problems)
             return
-        if self.dialers is not None:
-            try:
-                self.dialers.take_secrets(settings.dialers)
-            except BadConfig as error:
-                self.refuse_settings(error.problems)
-                return
+        try:
+            self.dialers.take_secrets(settings.dialers)
+        except BadConfig as error:
+            self.refuse_settings(error.problems)
+            return
         self.settings = settings
         self._directory = _directory(settings, self.engine.state.reps)
         self._routes = _routes(settings)
@@ -381,15 +315,19 @@ class Daemon:
             self.metrics.per_rep = settings.metrics.per_rep
             self.exposition = Exposition(self.metrics, self._census)
         self.metrics.meet(vendor.id for vendor in settings.vendors)
-        self.metrics.take_standard_targets(standards.targets(settings.standards))
         floor = to_floor(settings)
         if floor != self._floor_sent:
             self._floor_sent = floor
             committed = asyncio.Event()
             self.inbox.push(Submission([FloorChanged(floor)], done=lambda _: committed.set()))
             await committed.wait()
-        self.metrics.reloaded(True, self.clock.now_ns())
+        self._show_settings()
         log.info("settings_taken", digest=floor.digest)
+
+    def _show_settings(self) -> None:
+        """Let the metrics say what the settings in force promise, and since when."""
+        self.metrics.take_standard_targets(standards.targets(self.settings.standards))
+        self.metrics.reloaded(True, self.clock.now_ns())
 
     def refuse_settings(self, problems: list[str]) -> None:
         """A new file was bad: the old settings stay in force, and everybody can see it."""
@@ -438,18 +376,14 @@ class Daemon:
 
     async def _empty_outbox(self) -> None:
         """Give the senders a moment for what was just committed."""
-        senders = []
+        senders = [self.dialers.stop(FLUSH_SECONDS + 1.0)]
         if self.broker is not None:
             senders.append(self.broker.flush(FLUSH_SECONDS))
-        if self.dialers is not None:
-            senders.append(self.dialers.stop(FLUSH_SECONDS + 1.0))
         await asyncio.gather(*senders, return_exceptions=True)
 
     async def abandon(self) -> None:
         """End every service as it stands and give the store free."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._services.end()
         await self.store.close()
 
 

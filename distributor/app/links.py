@@ -23,7 +23,7 @@ from distributor.mqtt.values import TlsFiles
 from distributor.runtime.clock import jitter
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any, Literal
 
     from distributor.app.daemon import Daemon
@@ -139,15 +139,21 @@ class BrokerSide:
 class DialerSide:
     """The dialers behind HTTP: one sender for each."""
 
-    def __init__(self, settings: Settings, outbox: Outbox, clock: Clock, mark: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        clock: Clock,
+        mark: Callable[[str, bool, str], None],
+    ) -> None:
         self._plans: tuple[WebhookPlan, ...] = settings.dialers
         self._outbox = outbox
         self._clock = clock
         self._mark = mark
         self.senders: list[WebhookSender] = []
 
-    async def services(self) -> list[Coroutine[Any, Any, None]]:
-        """Make the senders; what must run."""
+    def services(self) -> list[Coroutine[Any, Any, None]]:
+        """Make the senders; what must run. Raises ``BadConfig`` for a secret or a template."""
         for plan in self._plans:
             self.senders.append(
                 WebhookSender(

@@ -59,39 +59,39 @@ def _raise_file_limit() -> None:
 
 
 async def _serve(settings: Settings, config_path: Path, clock: Clock) -> None:
-    daemon = Daemon(settings, clock=clock)
-    watch = Watch(
-        config_path, lambda: daemon.settings, daemon.take_settings, daemon.refuse_settings
-    )
+    watch = Watch(config_path)
     asked = _listen_to_signals(watch.again)
     waiting = asyncio.create_task(asked.wait(), name="stop asked")  # noqa: TID251 - ended below
     try:
-        if await _recovered(daemon, waiting):
+        daemon = await _recovered(settings, clock, waiting)
+        if daemon is not None:
             await daemon.open()
             await _until_asked(daemon, watch, waiting)
     finally:
         waiting.cancel()
 
 
-async def _recovered(daemon: Daemon, waiting: asyncio.Task[object]) -> bool:
-    """Recover. False where a stop was asked for meanwhile: a long recovery need not be finished."""
-    recovering = asyncio.create_task(daemon.recover(), name="recovery")  # noqa: TID251
+async def _recovered(
+    settings: Settings, clock: Clock, waiting: asyncio.Task[object]
+) -> Daemon | None:
+    """Recover. None where a stop was asked for meanwhile: a long recovery need not be finished."""
+    recovery = Daemon.recover(settings, clock=clock)
+    recovering = asyncio.create_task(recovery, name="recovery")  # noqa: TID251 - ended below
     await asyncio.wait({waiting, recovering}, return_when=asyncio.FIRST_COMPLETED)
     if recovering.done():
-        await recovering  # raises what stopped it
-        return True
+        return recovering.result()  # or raises what stopped it
     recovering.cancel()
     await asyncio.wait({recovering})
     if not recovering.cancelled():
-        await recovering
-        await daemon.abandon()
+        await recovering.result().abandon()
     log.info("stopped", during="recovery")
-    return False
+    return None
 
 
 async def _until_asked(daemon: Daemon, watch: Watch, waiting: asyncio.Task[object]) -> None:
     """Serve until a stop is asked for or a service fails, which is raised after the stop."""
-    following = asyncio.create_task(watch.run(), name="settings")  # noqa: TID251 - ended below
+    follow = watch.run(lambda: daemon.settings, daemon.take_settings, daemon.refuse_settings)
+    following = asyncio.create_task(follow, name="settings")  # noqa: TID251 - ended below
     ends: set[asyncio.Future[object]] = {waiting, following, daemon.failed}  # type: ignore[arg-type]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     following.cancel()

@@ -16,13 +16,13 @@ from distributor.intake.http_auth import Token, Tokens
 from distributor.intake.http_listener import Listener, listen
 from distributor.intake.http_parts import Parts
 from distributor.observe.exposition import CONTENT_TYPE
+from distributor.store.reader import StoreReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from distributor.app.daemon import Daemon
-    from distributor.settings import Settings
-    from distributor.store.reader import StoreReader
+    from distributor.settings import HttpSettings, Settings
 
 STOP_SECONDS = 1.0
 """How long requests under way may take at the end; as long again until they are cancelled."""
@@ -33,9 +33,10 @@ NO_ANSWER_SECONDS = 0.05
 class WebSide:
     """The listener of one daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, settings: HttpSettings, daemon: Daemon) -> None:
+        self._settings = settings
         self._daemon = daemon
-        self._reader = StoreViews(daemon.reader(), daemon.clock.now_ns)
+        self._reader = StoreViews(StoreReader(daemon.store.path), daemon.clock.now_ns)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._made_for: object = None
@@ -44,10 +45,7 @@ class WebSide:
 
     async def start(self) -> None:
         """Listen. Raises ``Unavailable`` when the address cannot be had."""
-        daemon = self._daemon
-        settings = daemon.settings.http
-        if settings is None:
-            return
+        daemon, settings = self._daemon, self._settings
         parts = Parts(
             inbox=daemon.inbox,
             directory=daemon.directory,

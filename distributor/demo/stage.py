@@ -52,8 +52,7 @@ async def perform(plan: Plan, folder: Path, console: Console) -> Summary:
         await floor.connect()
         stack.push_async_callback(floor.stop)
         settings = _settings(plan, address, folder, name)
-        daemon = Daemon(settings)
-        await daemon.start()
+        daemon = await Daemon.start(settings)
         stack.push_async_callback(daemon.stop)
         assert daemon.web is not None
         eyes = Eyes(f"http://127.0.0.1:{daemon.web.port}")

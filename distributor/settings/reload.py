@@ -57,23 +57,13 @@ def _changed(old: Settings, new: Settings, key: str) -> str | None:
 class Watch:
     """Follows the configuration file ``path``.
 
-    ``current``: the settings in force. ``on_change`` gets new ones, ``on_refused`` the problems of a
-    file that was not taken. A change counts once two looks in a row saw the same: nobody is halfway
-    through writing the file then. What changes, or is asked for with ``again``, after this was made and
-    before ``run`` is taken up by ``run``.
+    A change counts once two looks in a row saw the same: nobody is halfway through writing the file
+    then. What changes, or is asked for with ``again``, after this was made and before ``run`` is taken
+    up by ``run``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        current: Callable[[], Settings],
-        on_change: Callable[[Settings], Awaitable[None]],
-        on_refused: Callable[[list[str]], None],
-    ) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._current = current
-        self._on_change = on_change
-        self._on_refused = on_refused
         self._asked = asyncio.Event()
         self._used = self._last_look = _content(path)
 
@@ -81,8 +71,24 @@ class Watch:
         """Read the file now, although it may not have changed: a secret's file may have."""
         self._asked.set()
 
-    async def run(self) -> None:
-        """Until cancelled. What ``on_change`` raises ends it."""
+    async def run(
+        self,
+        current: Callable[[], Settings],
+        on_change: Callable[[Settings], Awaitable[None]],
+        on_refused: Callable[[list[str]], None],
+    ) -> None:
+        """Until cancelled. ``current``: the settings in force. ``on_change`` gets new ones, and what it
+        raises ends this; ``on_refused`` gets the problems of a file that was not taken."""
+        while True:
+            await self._asked_or_changed()
+            try:
+                new = await asyncio.to_thread(reload, self._path, current())
+            except BadConfig as error:
+                on_refused(error.problems)
+            else:
+                await on_change(new)
+
+    async def _asked_or_changed(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
@@ -92,15 +98,7 @@ class Watch:
             if self._asked.is_set() or (settled and content != self._used):
                 self._asked.clear()
                 self._used = content
-                await self._reload()
-
-    async def _reload(self) -> None:
-        try:
-            new = await asyncio.to_thread(reload, self._path, self._current())
-        except BadConfig as error:
-            self._on_refused(error.problems)
-        else:
-            await self._on_change(new)
+                return
 
 
 def _content(path: Path) -> bytes | None:

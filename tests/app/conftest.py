@@ -49,8 +49,7 @@ async def open_daemon(tmp_path: Path) -> AsyncIterator[Opener]:
     started: list[Daemon] = []
 
     async def opener(clock: Clock | None = None, **tables: Any) -> Daemon:
-        daemon = Daemon(settings(tmp_path, **tables), clock=clock)
-        await daemon.start()
+        daemon = await Daemon.start(settings(tmp_path, **tables), clock=clock)
         started.append(daemon)
         return daemon
 

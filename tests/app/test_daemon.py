@@ -19,9 +19,9 @@ import structlog
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from distributor.app import Daemon, surroundings
 from distributor.app import daemon as daemon_module
 from distributor.app import recovery as recovery_module
-from distributor.app import surroundings
 from distributor.app.links import BrokerSide
 from distributor.app.recovery import recover
 from distributor.app.verification import verify
@@ -34,6 +34,7 @@ from distributor.observe.table import metric
 from distributor.runtime.clock import Clock, entropy
 from distributor.settings import to_floor
 from distributor.settings.policies import Policies
+from distributor.store.reader import StoreReader
 from distributor.store.sqlite import SQLiteStore
 from tests.app.conftest import settings, until
 from tests.brokers import free_port
@@ -362,10 +363,7 @@ async def test_deadlines_fire_by_themselves(open_daemon, connect, committed):
 
 
 async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
-    from distributor.app import Daemon
-
-    daemon = Daemon(settings(tmp_path))
-    await daemon.start()
+    daemon = await Daemon.start(settings(tmp_path))
     client = connect(daemon)
     key = await client.lead("one")
 
@@ -380,8 +378,7 @@ async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
         assert "no space left" in daemon.health()[0]
         await daemon.stop()
         await task
-    again = Daemon(settings(tmp_path))
-    await again.start()
+    again = await Daemon.start(settings(tmp_path))
     try:
         shown = await connect(again).ask("GET", "/v1/leads")
         assert [one["lead_key"] for one in shown["items"]] == [key]
@@ -390,27 +387,22 @@ async def test_a_failing_disk_answers_nobody_and_is_told(tmp_path, connect):
 
 
 async def test_a_start_that_fails_leaves_the_store_free(tmp_path, open_daemon):
-    from distributor.app import Daemon
-
     first = await open_daemon()
     assert first.web is not None
     other = tmp_path / "other"
     other.mkdir()
     for _ in range(2):  # the second try finds the store free
-        refused = Daemon(settings(other, http={"port": first.web.port}))
         with pytest.raises(Unavailable, match=r"http\.port: cannot listen .* free it or choose"):
-            await refused.start()
+            await Daemon.start(settings(other, http={"port": first.web.port}))
 
 
 @pytest.mark.parametrize("host", ["nobody.invalid", "192.0.2.1"])
 async def test_a_host_that_is_not_this_machine_s_is_named(tmp_path, monkeypatch, host):
-    from distributor.app import Daemon
-
     monkeypatch.setenv("BOSS", "secret")
     tokens = [{"name": "boss", "role": "admin", "token_env": "BOSS"}]
-    refused = Daemon(settings(tmp_path, http={"port": 0, "host": host, "tokens": tokens}))
+    refused = settings(tmp_path, http={"port": 0, "host": host, "tokens": tokens})
     with pytest.raises(Unavailable, match=r"http\.host: cannot listen on .*this machine"):
-        await refused.start()
+        await Daemon.start(refused)
 
 
 async def test_a_vendor_that_new_settings_bring_has_its_series_from_the_start(
@@ -542,18 +534,13 @@ async def test_a_dialer_s_new_secret_is_taken_with_the_settings(tmp_path, open_d
 
 
 async def test_two_daemons_do_not_share_a_store(tmp_path, open_daemon):
-    from distributor.app import Daemon
-
     await open_daemon()
     with pytest.raises(StoreFailed, match=r"distributor\.db"):
-        await Daemon(settings(tmp_path)).start()
+        await Daemon.start(settings(tmp_path))
 
 
 async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, connect):
-    from distributor.app import Daemon
-
-    daemon = Daemon(settings(tmp_path))
-    await daemon.start()
+    daemon = await Daemon.start(settings(tmp_path))
     key = await connect(daemon).lead("one")
 
     async def full(*_: Any) -> None:
@@ -562,8 +549,7 @@ async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, conne
     daemon.store.put_snapshot = full  # type: ignore[method-assign]
     await daemon.stop()
 
-    again = Daemon(settings(tmp_path))
-    await again.start()
+    again = await Daemon.start(settings(tmp_path))
     assert list(again.engine.state.leads) == [key]
     await again.stop()
 
@@ -571,10 +557,7 @@ async def test_a_last_snapshot_that_fails_costs_nothing_but_time(tmp_path, conne
 async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
     tmp_path, connect, logged
 ):
-    from distributor.app import Daemon
-
-    daemon = Daemon(settings(tmp_path))
-    await daemon.start()
+    daemon = await Daemon.start(settings(tmp_path))
     await connect(daemon).lead("one")
 
     async def full(*_: Any, **__: Any) -> Any:
@@ -589,8 +572,7 @@ async def test_a_last_commit_that_fails_is_told_and_leaves_the_store_free(
     assert told["event"] in ("service_failed", "stop_failed")
     assert told["error"] == "no space left on device"
 
-    again = Daemon(settings(tmp_path))
-    await again.start()
+    again = await Daemon.start(settings(tmp_path))
     await again.stop()
 
 
@@ -624,7 +606,7 @@ async def test_events_about_nobody_are_dead_letters_kept_counted_and_published_o
     intake.on_message("leads/dialer/event", b"[" + no_lead + b"," + no_rep + b"]", "token")
     await asyncio.wait_for(acked.wait(), 60)
 
-    with contextlib.closing(daemon.reader()) as reader:
+    with contextlib.closing(StoreReader(daemon.store.path)) as reader:
         kept = [letter["payload_base64"] for letter in reader.dead_letters()]
     assert sorted(map(base64.b64decode, kept)) == sorted([no_lead, no_rep])
     assert daemon.metrics.counter("intake_dead_letters_total").cells["mqtt",] == 2

@@ -11,6 +11,7 @@ import pytest
 
 from distributor.app.web import StoreViews
 from distributor.intake import http_listener
+from distributor.store.reader import StoreReader
 
 HEAD = b"POST /v1/leads/acme HTTP/1.1\r\nHost: x\r\n"
 
@@ -106,7 +107,7 @@ async def test_before_the_broker_has_answered_all_nobody_is_told_that_we_are_rea
 
 
 async def test_giving_the_store_free_leaves_the_loop_to_others(open_daemon, monkeypatch):
-    reader = (await open_daemon()).reader()
+    reader = StoreReader((await open_daemon()).store.path)
     others = threading.Event()
     waited = []
     close = reader.close

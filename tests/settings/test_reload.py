@@ -33,12 +33,11 @@ class Watched:
         self.path = path
         self.settings = load(path)
         self.reports = asyncio.Queue()
-        self.watch = Watch(
-            path, lambda: self.settings, self._taken, lambda found: self.reports.put_nowait(found)
-        )
+        self.watch = Watch(path)
 
     async def __aenter__(self):
-        self._task = asyncio.create_task(self.watch.run())
+        following = self.watch.run(lambda: self.settings, self._taken, self.reports.put_nowait)
+        self._task = asyncio.create_task(following)
         return self
 
     async def __aexit__(self, *args):
