@@ -160,7 +160,8 @@ class Call:
     def _filled_url(self, names: Mapping[str, Any]) -> str:
         url = _render(f"{self._where}.url", self._url, names).strip()
         if not re.match(r"https?://[^/?#]", url):
-            raise CannotRender(f"{self._where}.url: must begin with http:// or https:// and a host")
+            remedy = "begin it with http:// or https:// and a host"
+            raise CannotRender(f"{self._where}.url: makes no URL; {remedy}")
         try:
             parts = urlsplit(url)
             (parts.hostname or "").encode("idna")
@@ -252,7 +253,7 @@ def _compile(
     try:
         return environment.from_string(text)
     except TemplateError as error:
-        problems.append(f"{where}: {_one_line(error)}")
+        problems.append(f"{where}: {_with_remedy(error)}")
         return environment.from_string("")
 
 
@@ -260,11 +261,15 @@ def _render(where: str, template: Template, names: Mapping[str, Any]) -> str:
     try:
         return template.render(names)
     except Exception as error:  # a template can raise whatever its filters raise
-        raise CannotRender(f"{where}: {_one_line(error)}") from error
+        raise CannotRender(f"{where}: {_with_remedy(error)}") from error
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _with_remedy(error: Exception) -> str:
+    text = _one_line(error)
     if "undefined" in text or "has no attribute" in text:
-        text += "; name a field of the message, or add | default('')"
-    return text
+        return f"{text}; name a field of the message, or add | default('')"
+    return f"{text}; mend the template"

@@ -118,7 +118,7 @@ def test_every_mistake_is_named_at_once() -> None:
         "dialers[vici].revoke.url",
         "dialers[vici].success_body",
     ]
-    assert "begin with http" in found[0]
+    assert "begin it with http" in found[0]
     assert "lead" in found[3]
 
 
@@ -135,7 +135,18 @@ def test_every_mistake_is_named_at_once() -> None:
         ),
         (
             WebhookCall(URL + "{% if %}"),
-            "dialers[vici].assign.url: Expected an expression, got 'end of statement block'",
+            (
+                "dialers[vici].assign.url: Expected an expression, got 'end of statement block'; "
+                "mend the template"
+            ),
+        ),
+        (
+            WebhookCall(URL, body="{{ 1 / 0 }}"),
+            "dialers[vici].assign.body: division by zero; mend the template",
+        ),
+        (
+            WebhookCall("{{ rep }}"),
+            "dialers[vici].assign.url: makes no URL; begin it with http:// or https:// and a host",
         ),
     ],
 )
