@@ -213,13 +213,16 @@ class StatesFloor:
         then. With ``!`` in front a goal wants 0."""
         tried = -every
         end = time.monotonic() + _WAIT_SECONDS
+        first: list[str] = []
         while True:
             metrics = self.scrape()
             missing = [goal for goal in goals if not _reached(metrics, goal)]
             if not missing:
                 return
+            first = first or missing  # what passes while the others are waited for is no cause
             if time.monotonic() > end:
-                raise Unavailable(f"not seen: {', '.join(missing)}; {self.daemon.tail()}")
+                what = f"not seen: {', '.join(missing)} (at first {', '.join(first)})"
+                raise Unavailable(f"{what}; {self.daemon.tail()}")
             if attempt is not None and time.monotonic() >= tried + every:
                 attempt()
                 tried = time.monotonic()

@@ -72,10 +72,10 @@ class WebSide:
         except OSError as error:
             await self.stop()
             where = f"{settings.host}:{settings.port}"
-            ours = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            foreign = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
             key, remedy = (
                 ("host", "write a name or address of this machine")
-                if ours
+                if foreign
                 else ("port", "free it or choose another")
             )
             problem = f"http.{key}: cannot listen on {where} ({error.strerror})"
