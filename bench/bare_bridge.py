@@ -62,6 +62,8 @@ async def bridge_until(
 ) -> int:
     """Bridge from ``topic`` until ``stop`` is set; prints ``ready``. The number of messages."""
     client = make_client(settings, mqtt5=True, will=None, tls=None, timeout_seconds=10.0)
+    # The count is ours; the library's own would walk everything in flight at each PUBACK.
+    client._client.max_inflight_messages_set(0)
     bridge = BareBridge(client, topics, sizes)
     async with client:
         wire: Any = client._client.socket()
