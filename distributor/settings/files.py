@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import ssl
@@ -98,12 +99,22 @@ def check_files(settings: Settings, problems: Problems) -> None:
     _store(settings.store.path, problems)
 
 
+_LONGEST_SUFFIX: Final = "-wal.replaced"
+"""Of the files that lie beside a store."""
+_NO_PATH: Final = {
+    errno.ENAMETOOLONG: "is too long for a file; name it shorter",
+    errno.ENOTDIR: "goes through something that is no folder; name a file in a folder",
+}
+
+
 def _store(path: str, problems: Problems) -> None:
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - the folder may not be there yet
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(f"{path}{_LONGEST_SUFFIX}")  # noqa: PTH116 - its name must fit, too
+        mode = os.stat(path).st_mode  # noqa: PTH116 - it may not be there yet
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            problems.add("store.path", f"{shown(path)} is too long for a file; name it shorter")
+        if error.errno in _NO_PATH:
+            problems.add("store.path", f"{shown(path)} {_NO_PATH[error.errno]}")
         return
     if stat.S_ISDIR(mode):
         problems.add("store.path", f"{shown(path)} is a folder; name a file in it")

@@ -22,6 +22,8 @@ from distributor.settings.model import (
 from distributor.settings.problems import Problems
 
 _S = TypeVar("_S", bound=Struct)
+_READ_BYTES: Final = MQTT_TEXT_BYTES + 1_024
+"""White space around a secret is none of it, but a file is not read without end."""
 _TOO_LONG: Final = f"is over {MQTT_TEXT_BYTES:,} bytes; write the secret alone there"
 
 
@@ -34,12 +36,12 @@ def read_secret(file: str | None, env: str | None) -> Secret:
     if file is not None:
         try:
             with Path(file).open("rb") as opened:
-                raw = opened.read(MQTT_TEXT_BYTES + 1)
-            text = raw.decode().strip() if len(raw) <= MQTT_TEXT_BYTES else ""
+                raw = opened.read(_READ_BYTES)
+            text = raw.decode().strip() if len(raw) < _READ_BYTES else ""
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
             raise BadConfig([f"{file!r} cannot be read ({why}); write the secret there"]) from None
-        if len(raw) > MQTT_TEXT_BYTES:
+        if len(raw) == _READ_BYTES or len(text.encode()) > MQTT_TEXT_BYTES:
             raise BadConfig([f"{file!r} {_TOO_LONG}"])
         if not text:
             raise BadConfig([f"{file!r} is empty; write the secret there"])

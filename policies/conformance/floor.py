@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from distributor.core.engine import Engine
-from distributor.domain.decisions import Decision, LeadAccepted
+from distributor.domain.decisions import Decision, LeadAccepted, LeadRevived
 from distributor.domain.events import (
     DeliveryDelayed,
     DeliveryFailed,
@@ -216,7 +216,7 @@ class SmallFloor:
 
 def _copied(decision: Decision) -> Decision:
     """A decision that shares no lead with the core: alone of what decisions hold, a lead can be written to."""
-    if isinstance(decision, LeadAccepted):
+    if isinstance(decision, LeadAccepted | LeadRevived):
         return replace(decision, lead=copy(decision.lead))
     return decision
 

@@ -31,16 +31,16 @@ class Notes:
 
 def recorded(factory: PolicyFactory, notes: Notes, watch: Watch | None = None) -> PolicyFactory:
     """A factory of the same policies with a recorder before each."""
-    return lambda: cast("Policy", _Recorder(factory(), notes, watch))
+    return lambda: cast("Policy", _Recorder(factory, notes, watch))
 
 
 class _Recorder:
     """A policy that is another one, looked at."""
 
-    def __init__(self, policy: Policy, notes: Notes, watch: Watch | None) -> None:
-        self._policy = policy
+    def __init__(self, factory: PolicyFactory, notes: Notes, watch: Watch | None) -> None:
         self._notes = notes
         self._watching = watch or nullcontext()
+        self._policy = self._call(factory)
         self._pool: PoolView | None = None
         self._asked = 0
 

@@ -21,6 +21,7 @@ from prometheus_client import generate_latest
 from bench import disk, faults
 from bench.__main__ import main
 from bench.actors import Dialer
+from bench.bare_bridge import bare_client
 from bench.fsync import Disk
 from bench.load_report import Report, Round
 from bench.load_run import Plan, Run
@@ -30,6 +31,7 @@ from bench.trial import Judgement, Trial
 from bench.world import SECOND, World
 from distributor.demo.summary import Summary
 from distributor.errors import BadConfig, Unavailable
+from distributor.mqtt import MqttSettings
 from distributor.settings.policies import Policies
 from tests.brokers import find_mosquitto
 
@@ -357,3 +359,8 @@ def test_a_small_disk_gets_full_and_has_room_again(tmp_path: Path) -> None:
         file.write_bytes(b"x" * 1_000_000)
     assert not disk.is_small_disk(tmp_path / "disk")
     assert not file.exists()
+
+
+async def test_the_bare_yardstick_is_not_held_back_by_the_librarys_own_count() -> None:
+    client: Any = bare_client(MqttSettings())
+    assert client._client._max_inflight_messages == 0

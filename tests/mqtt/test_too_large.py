@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from distributor.mqtt import ConnectionLost, PublishResult
-from distributor.mqtt.values import PACKET_TOO_LARGE
+from distributor.mqtt.in_flight import InFlight
+from distributor.mqtt.values import PACKET_TOO_LARGE, LinkCounters
 from tests.brokers import Mosquitto
 from tests.mqtt.peers import WAIT_SECONDS, peer, publish_many
 from tests.mqtt.test_other_brokers import CONNACK_5, CONNACK_311, scripted
@@ -46,6 +47,17 @@ async def test_a_limit_that_the_broker_does_not_tell_costs_one_connection(tmp_pa
             assert result.packet_bytes > 3000
             await us.connected()
             await publish_many(us.link, "out", [b"small"])
+
+
+def test_a_second_answer_to_a_publish_is_none() -> None:
+    results: list[object] = []
+    in_flight = InFlight(LinkCounters())
+    in_flight.add(7, results.append, 10)
+    assert 7 in in_flight
+    assert in_flight.answered(7, 0)
+    assert not in_flight.answered(7, 0)
+    assert results == [PublishResult(0)]
+    assert 7 not in in_flight
 
 
 async def test_of_what_is_in_flight_the_largest_is_what_was_too_large() -> None:

@@ -70,6 +70,12 @@ class ReadsTheClock(Careful):
         return super().next_intent(now_ns if time.time() > 0 else 0)
 
 
+class ReadsTheClockWhenMade(Careful):
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = time.time()
+
+
 class ReadsTheDate(Careful):
     def next_intent(self, now_ns: int) -> Intent | None:
         assert datetime.now().year > 2000
@@ -350,6 +356,7 @@ class GoesByTheHash(LongestIdle):
     ("bad", "said"),
     [
         (ReadsTheClock, "time.time"),
+        (ReadsTheClockWhenMade, "time.time"),
         (ReadsTheDate, "datetime.now"),
         (Gambles, "random"),
         (RemembersInTheModule, "two equal runs differ"),
@@ -400,3 +407,14 @@ def test_a_bad_policy_is_caught_and_told_why(bad: type[Fair], said: str) -> None
 def test_assert_good_citizen_lists_every_problem() -> None:
     with pytest.raises(NotAGoodCitizen, match="nobody says why"):
         assert_good_citizen(GivesNothing)
+
+
+def test_a_scene_that_broke_off_says_nothing_more() -> None:
+    """Who raises is not accused of having given nothing."""
+
+    class RaisesAtOnce(Careful):
+        def next_intent(self, now_ns: int) -> Intent | None:
+            raise KeyError("at once")
+
+    problems = [problem for problem in problems_here(RaisesAtOnce) if "gives leads" in problem]
+    assert problems == ["gives leads: raised KeyError: 'at once'"]

@@ -438,10 +438,17 @@ def test_a_secret_that_no_broker_takes_is_refused(problems, tmp_path, monkeypatc
         assert why in line
 
 
+def test_white_space_around_a_secret_does_not_count(tmp_path):
+    (tmp_path / "kept").write_text(f"  {'p' * 65_535}\n")
+    assert len(read_secret(str(tmp_path / "kept"), None)) == 65_535
+
+
 @pytest.mark.parametrize(
     ("path", "why"),
     [
         ("x" * 300, "is too long for a file; name it shorter"),
+        ("x" * 250, "is too long for a file; name it shorter"),
+        ("/dev/null/x.db", "goes through something that is no folder; name a file in a folder"),
         ("/dev/null", "is a device or pipe; name a file"),
         (".", "is a folder; name a file in it"),
     ],

@@ -61,7 +61,7 @@ NOTES: Final[dict[str, Note]] = {
     "list_reps": Note("RepPage", errors=(400,)),
     "get_rep": Note("RepView", errors=_READ),
     "pause": Note("RepView", "RepAction", errors=_ACT),
-    "resume": Note("RepView", errors=_ACT),
+    "resume": Note("RepView", "RepAction", errors=_ACT),
     "override": Note("RepView", "OverrideAction", errors=_ACT),
     "list_exceptions": Note("ExceptionPage", errors=(400,)),
     "get_metrics": Note("Metrics"),
