@@ -413,7 +413,7 @@ def test_a_scene_that_broke_off_says_nothing_more() -> None:
     """Who raises is not accused of having given nothing."""
 
     class RaisesAtOnce(Careful):
-        def rep_changed(self, rep: Rep, now_ns: int) -> None:
+        def lead_waiting(self, lead: Lead, now_ns: int) -> None:
             raise KeyError("at once")
 
     problems = [problem for problem in problems_here(RaisesAtOnce) if "gives leads" in problem]
