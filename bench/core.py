@@ -97,7 +97,7 @@ def _figures(policy: str, reps: int, world: World) -> Speed:
         handle_p50_us=percentile(world.timings_ns, 0.5) / 1e3,
         handle_p99_us=percentile(world.timings_ns, 0.99) / 1e3,
         handle_max_us=max(world.timings_ns) / 1e3,
-        decision_p99_us=percentile(world.each_ns, 0.99) / 1e3,
+        decision_p99_us=percentile(world.decision_ns, 0.99) / 1e3,
     )
 
 
@@ -138,7 +138,7 @@ def rep_bytes(count: int = MEMORY_REPS) -> float:
 def _world_bytes(world: World) -> int:
     from sys import getsizeof  # noqa: PLC0415
 
-    kept = (world.timings_ns, world.each_ns)
+    kept = (world.timings_ns, world.decision_ns)
     total = sum(getsizeof(one) + 32 * len(one) for one in kept) + 250 * len(world._agenda)  # noqa: SLF001
     total += sum(getsizeof(queue) for queue in world._queue.values())  # noqa: SLF001
     return total

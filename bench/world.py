@@ -52,7 +52,7 @@ class World:
         self.rate = load * reps * 0.88 / (HANDLING_SECONDS + 18.0)
         self.changed: Callable[[Sequence[Rep]], None] = lambda _: None
         self.timings_ns: list[int] = []
-        self.each_ns: list[float] = []
+        self.decision_ns: list[float] = []
         self.decisions = 0
         self.assignments = 0
         self.events = 0
@@ -90,7 +90,7 @@ class World:
     def forget(self) -> None:
         """Begin to measure here: what came before was warm-up."""
         self.timings_ns.clear()
-        self.each_ns.clear()
+        self.decision_ns.clear()
         self.decisions = self.assignments = self.events = self.leads = 0
 
     def do(self, event: Event) -> list[Decision]:
@@ -100,7 +100,7 @@ class World:
         passed = thread_time_ns() - begun
         self.timings_ns.append(passed)
         if decisions:
-            self.each_ns.append(passed / len(decisions))
+            self.decision_ns.append(passed / len(decisions))
         self.events += 1
         self.decisions += len(decisions)
         for decision in decisions:

@@ -52,13 +52,14 @@ class Core:
         """The policy that must hear about this lead; None for a test lead, which is nobody's work."""
         return None if lead.test else self.policies.get(lead.pool)
 
-    def refresh(self, rep: Rep, told: str = "") -> None:
-        """Note a rep's standing in its pools, and tell their policies when it changed. ``told``: a lead of
-        this pool began or ended with the rep, and its policy knows; those of the rep's other pools hear
-        that its open leads changed, whatever its standing."""
+    def refresh(self, rep: Rep, lead: Lead | None = None) -> None:
+        """Note a rep's standing in its pools, and tell their policies when it changed. ``lead``: it began or
+        ended with the rep. Its own pool's policy knows; those of the rep's other pools hear that the
+        open leads changed, whatever the standing. (A test lead is none of them.)"""
         verdict = self.state.verdict(rep)
         for pool in self.state.pools_of.get(rep.id, ()):
-            if pool.place(rep, verdict) or (told and pool.plan.id != told):
+            elsewhere = lead is not None and not lead.test and lead.pool != pool.plan.id
+            if pool.place(rep, verdict) or elsewhere:
                 self.policies[pool.plan.id].rep_changed(rep, self.now_ns)
                 self.stir(pool.plan.id)
 

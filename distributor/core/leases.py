@@ -76,7 +76,7 @@ class Leases:
             elif lead.in_pipeline:
                 policy.lease_ended(lead, rep, cause, blame=blame, now_ns=core.now_ns)
             core.stir(lead.pool)
-        core.refresh(rep, told="" if lead.test else lead.pool)
+        core.refresh(rep, lead)
         self._wait_or_hold(lead.key)
 
     def _wait_or_hold(self, key: str) -> None:
@@ -194,7 +194,7 @@ class Leases:
             at_ns = max(at_ns, lead.assigned_ns)
             policy.work_ended(lead, rep, cause, at_ns, core.now_ns, counted=counted)
             core.stir(lead.pool)
-        core.refresh(rep, told="" if lead.test else lead.pool)
+        core.refresh(rep, lead)
 
 
 def _end_of_work(cause: EndCause) -> WorkEndCause:

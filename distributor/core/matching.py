@@ -164,9 +164,10 @@ class Matching:
             return
         for finished in intent.presumed_finished:
             self._presume(finished, rep)
-        core.policies[plan.id].leased(core.state.leads[key], rep, now_ns)
+        lead = core.state.leads[key]
+        core.policies[plan.id].leased(lead, rep, now_ns)
         core.stir(plan.id)
-        core.refresh(rep, told=plan.id)
+        core.refresh(rep, lead)
 
     def _presume(self, key: str, rep: Rep) -> None:
         lead = self._core.state.leads.get(key)

@@ -22,7 +22,7 @@ from distributor.domain.events import (
     Undecodable,
 )
 from distributor.runtime.quarantine import Quarantine, name_of
-from tests.runtime.test_dispatcher import Loop
+from tests.runtime.loop import Loop
 
 LEAD = LeadReceived("acme", "17", 1, "mqtt", b"{}")
 AGAIN = LeadReceived("acme", "17", 999, "http", b"{}")
