@@ -312,8 +312,7 @@ def _tableau(floor: StatesFloor) -> None:
     floor.event("agent_state", rep="iris", state="busy")
     floor.control(PAUSED, "pause")
     floor.control(STOPPED, "override", flow=0)
-    floor.cloud.stop()  # and now nobody takes what is given out
-    floor.see(f"!intake_connected peer={DIALER}", attempt=lambda: _room(floor) and floor.lead())
+    floor.until(lambda: _cut_off(floor), "a lead that waits for the dialer with its rep")
     for _ in range(2):
         floor.lead(score=0.8)
     floor.settings(floor.tables() | {"flow": {"policy": "no-such-policy"}}, good=False)
@@ -334,6 +333,22 @@ def _tableau(floor: StatesFloor) -> None:
             for state in ("waiting", "assigned", "working", "parked", "exception", "closed")
         ),
     )
+
+
+def _cut_off(floor: StatesFloor) -> bool:
+    """The dialer goes: nobody takes what is given out. Whether a lead stays with its rep all the same: of a
+    request that is cut nobody knows the outcome, and its lead goes to the desk."""
+
+    def give() -> None:
+        if _room(floor):
+            floor.lead()
+
+    floor.cloud.start()
+    drained = f"intake_connected peer={DIALER}", f"!outbox_messages target={DIALER}"
+    floor.see(*drained, attempt=give)
+    floor.cloud.stop()
+    floor.see(f"!intake_connected peer={DIALER}", attempt=give)
+    return bool(floor.leads("assigned"))
 
 
 def _room(floor: StatesFloor) -> bool:

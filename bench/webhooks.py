@@ -53,6 +53,9 @@ class WebhookDialer:
         return f'[[dialers]]\nid = "{name}"\n{lines}{urls}'
 
     def start(self) -> None:
+        """Listen; nothing where it does."""
+        if self._server is not None:
+            return
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
